@@ -1,0 +1,24 @@
+"""The small tested PyTorch package that the book on multi-modal learning stands on.
+
+A map of the house, from the ground up. A floor imports only floors below it:
+
+floor 1
+    runtime            which device to use; seeds become ``torch.Generator`` objects
+    shapes             checks at the door, with errors that teach
+
+floor 2
+    world              one small synthetic place: scenes as pictures, words and sounds
+    data               real data: download, verify, load; vocabulary
+    training           ``fit`` and ``evaluate``: one loop for every chapter
+    metrics            every score in the book
+    plotting           the only importer of matplotlib
+    homework           the checks that students run and CI runs
+
+floor 3, the lecture's systems, one module a chapter
+    vision_audio       spectrogram
+    vision_text        word2vec
+
+Nothing is re-exported here: ``from mmlib.vision_audio import spectrogram``.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,72 @@
+"""Checks at the door: bad input is refused with an error that names the value, the limit, the remedy.
+
+``check_shape(signal, "... time", name="signal")`` reads like the comment one would write beside
+the line, and returns the sizes by name.
+"""
+
+import torch
+from torch import Tensor
+
+
+def check_shape(tensor: Tensor, axes: str, *, name: str) -> dict[str, int]:
+    """Check that ``tensor`` has the axes that ``axes`` names, none of them empty.
+
+    Args:
+        tensor: any tensor.
+        axes: axis names in order, separated by spaces. A number demands that size
+            (``"batch 3 height width"``); a repeated name demands equal sizes; a leading ``...``
+            admits any number of further axes before the named ones.
+        name: what the caller calls this argument, for the error.
+
+    Returns:
+        the sizes of the named axes, such as ``{"batch": 8, "time": 16000}``.
+
+    Raises:
+        TypeError: ``tensor`` is not a tensor.
+        ValueError: the number of axes or a size is wrong, or an axis is empty.
+    """
+    if not isinstance(tensor, Tensor):
+        raise TypeError(
+            f"{name} is a {type(tensor).__name__}, it must be a torch.Tensor: "
+            f"convert it with torch.as_tensor({name})"
+        )
+    shape, wanted = tuple(tensor.shape), axes.split()
+    leading = wanted[0] == "..."
+    names = wanted[1:] if leading else wanted
+    if len(shape) < len(names) or (not leading and len(shape) > len(names)):
+        least = "at least " if leading else ""
+        raise ValueError(
+            f"{name} has {len(shape)} axes, shape {shape}; it needs {least}{len(names)}: "
+            f"({', '.join(wanted)})"
+        )
+    if 0 in shape:
+        raise ValueError(f"{name} is empty, shape {shape}: axes ({', '.join(wanted)}) must not be 0")
+    sizes: dict[str, int] = {}
+    for axis, size in zip(names, shape[len(shape) - len(names) :], strict=True):
+        expected = int(axis) if axis.isdecimal() else sizes.setdefault(axis, size)
+        if size != expected:
+            raise ValueError(
+                f"{name} has shape {shape}; its axes ({', '.join(wanted)}) "
+                f"need size {expected} where it has {size}"
+            )
+    return sizes
+
+
+def check_floating(tensor: Tensor, *, name: str) -> None:
+    """Raise ``TypeError`` unless ``tensor`` holds real floating-point numbers."""
+    if not tensor.is_floating_point():
+        raise TypeError(
+            f"{name} has dtype {tensor.dtype}, it must be a floating-point type: "
+            f"convert it with {name}.float()"
+        )
+
+
+def check_finite(tensor: Tensor, *, name: str) -> None:
+    """Raise ``ValueError`` if ``tensor`` holds NaN or an infinity; says how many and where first."""
+    bad = ~torch.isfinite(tensor)
+    if bad.any():
+        where = tuple(bad.nonzero()[0].tolist())
+        raise ValueError(
+            f"{name} has {int(bad.sum())} of {tensor.numel()} values that are NaN or infinite, "
+            f"the first at index {where}: mend or drop them first"
+        )

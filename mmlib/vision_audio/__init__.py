@@ -1,0 +1,1 @@
+"""Chapters of the part "Vision and audio", one module each."""

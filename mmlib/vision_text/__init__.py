@@ -1,0 +1,1 @@
+"""Chapters of the part "Vision and text", one module each."""

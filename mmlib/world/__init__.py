@@ -1,0 +1,11 @@
+"""The world: one small synthetic place that every chapter can see, read and hear.
+
+scenes
+    what there is: kinds, colours, places, relations; sampling; the held-out splits
+pictures
+    scenes as images, exact masks and boxes
+words
+    scenes as captions, tags, questions with answers
+sounds
+    scenes as 16 kHz waveforms, with separate stems
+"""
