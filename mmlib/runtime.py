@@ -4,6 +4,10 @@ Library code never picks a device and never touches the global random state: a n
 command calls ``pick_device`` once, and every random choice takes a ``torch.Generator``.
 """
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
 import torch
 
 
@@ -27,3 +31,24 @@ def make_generator(seed: int, *, device: torch.device | str = "cpu") -> torch.Ge
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed is {seed!r}, it must be a whole number of 0 or more, such as 0")
     return torch.Generator(device=device).manual_seed(seed)
+
+
+@contextmanager
+def worker_threads(jobs: int) -> Iterator[Callable]:
+    """Yield ``run(work, items)``, which does ``work`` on every item in parallel Python threads.
+
+    As many threads as torch may use (``torch.get_num_threads``), at most ``jobs``, each with one
+    torch thread of its own: two OpenMP threads stall each other when a neighbour keeps a core
+    busy, two Python threads do not. Torch's own thread count is as before afterwards.
+    """
+    before = torch.get_num_threads()
+    if min(before, jobs) <= 1:
+        yield lambda work, items: [work(item) for item in items]
+        return
+    with ThreadPoolExecutor(
+        min(before, jobs), initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        try:
+            yield lambda work, items: list(pool.map(work, items))
+        finally:
+            torch.set_num_threads(before)

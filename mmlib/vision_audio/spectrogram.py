@@ -1,0 +1,395 @@
+"""Sound as numbers: waveform, spectrum, spectrogram, mel and MFCC, and the way back.
+
+Built step by step in notebooks/vision_audio/01_spectrogram.ipynb.
+
+Shapes: a signal is (..., time); a spectrogram is (..., freqs, frames); any leading axes are a
+batch. Units: samples are amplitudes without unit, frequencies are in hertz, powers are squared
+magnitudes of the windowed discrete Fourier transform (no 1/N), levels are in decibels.
+
+Sources: Allen & Rabiner (1977) for the short-time Fourier transform; Davis & Mermelstein (1980)
+for MFCC; Griffin & Lim (1984) and Perraudin, Balazs & Søndergaard (2013) for the inversion.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mmlib.runtime import worker_threads
+from mmlib.shapes import check_finite, check_floating, check_shape
+
+BLOCK = 400  # frames worked on at a time: frames, spectra and powers stay in a core's cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framing:
+    """How a signal is cut into overlapping windows, each of which gets one Fourier transform."""
+
+    sample_rate: int = 16_000  # samples a second
+    window_length: int = 400  # samples under the window: 25 ms
+    hop: int = 160  # samples from one window to the next: 10 ms
+    n_fft: int = 512  # points of each transform: the window is padded with zeros to this length
+    window: str = "hamming"  # one of WINDOWS
+    padding: str = "constant"  # at both ends, n_fft // 2: "constant" (zeros), "reflect" or "none"
+
+    def __post_init__(self):
+        for name in ("sample_rate", "window_length", "hop", "n_fft"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is {value!r}, it must be a whole number of 1 or more")
+        if self.window_length > self.n_fft:
+            raise ValueError(
+                f"window_length is {self.window_length}, more than n_fft {self.n_fft}: "
+                "raise n_fft to the next power of two"
+            )
+        if self.window not in WINDOWS:
+            raise ValueError(f"window is {self.window!r}, it must be one of {sorted(WINDOWS)}")
+        if self.padding not in ("constant", "reflect", "none"):
+            raise ValueError(
+                f"padding is {self.padding!r}, it must be 'constant', 'reflect' or 'none'"
+            )
+
+    @property
+    def freqs(self) -> Tensor:
+        """The centre of each frequency bin in hertz, (n_fft // 2 + 1,)."""
+        return torch.arange(self.n_fft // 2 + 1) * (self.sample_rate / self.n_fft)
+
+    def seconds(self, frames: int) -> Tensor:
+        """The middle of each of ``frames`` windows in seconds, (frames,)."""
+        first = self.n_fft / 2 if self.padding == "none" else 0
+        return (torch.arange(frames) * self.hop + first) / self.sample_rate
+
+
+def _raised_cosine(floor: float):
+    """Return the window function w(t) = floor - (1 - floor) cos(2 pi t / length)."""
+    return lambda t, length: floor - (1 - floor) * torch.cos(2 * math.pi * t / length)
+
+
+WINDOWS = {
+    "rectangular": lambda t, length: torch.ones_like(t),
+    "hann": _raised_cosine(0.5),
+    "hamming": _raised_cosine(0.54),
+    "blackman": lambda t, length: (
+        _raised_cosine(0.42)(t, length)
+        + 0.08 * (torch.cos(4 * math.pi * t / length) + torch.cos(2 * math.pi * t / length))
+    ),
+}
+
+
+def make_window(name: str, length: int, *, like: Tensor | None = None) -> Tensor:
+    """Return the periodic window ``name`` with ``length`` samples, on the device of ``like``."""
+    window = WINDOWS[name](torch.arange(length, dtype=torch.float64), length)
+    return window.to(torch.get_default_dtype()) if like is None else window.to(like)
+
+
+def cut_frames(signal: Tensor, framing: Framing) -> Tensor:
+    """Cut a signal into overlapping frames, a view of the (padded) signal without a copy.
+
+    Args:
+        signal: (..., time), floating point.
+
+    Returns:
+        (..., frames, n_fft).
+
+    Raises:
+        ValueError: the signal is empty, holds NaN, or is shorter than one frame.
+    """
+    time = check_shape(signal, "... time", name="signal")["time"]
+    check_floating(signal, name="signal")
+    check_finite(signal, name="signal")
+    half = framing.n_fft // 2
+    least = {"none": framing.n_fft, "reflect": half + 1, "constant": 1}[framing.padding]
+    if time < least:
+        raise ValueError(
+            f"signal has {time} samples, n_fft {framing.n_fft} with padding "
+            f"{framing.padding!r} needs {least}: pad it first"
+        )
+    if framing.padding != "none":
+        rows = functional.pad(signal.reshape(-1, time), (half, half), mode=framing.padding)
+        signal = rows.reshape(*signal.shape[:-1], time + 2 * half)
+    return signal.unfold(-1, framing.n_fft, framing.hop)  # (..., frames, n_fft)
+
+
+def frame_window(framing: Framing, *, like: Tensor | None = None) -> Tensor:
+    """Return the window in the middle of ``n_fft`` samples, zeros at both sides, (n_fft,)."""
+    window = make_window(framing.window, framing.window_length, like=like)
+    left = (framing.n_fft - framing.window_length) // 2
+    return functional.pad(window, (left, framing.n_fft - framing.window_length - left))
+
+
+def stft(signal: Tensor, framing: Framing) -> Tensor:
+    """Return the short-time Fourier transform of a signal.
+
+    X[k, m] = sum over t of signal[t + m hop] window[t] exp(-2 pi i k t / n_fft)
+
+    Args:
+        signal: (..., time), floating point.
+
+    Returns:
+        complex (..., freqs, frames), freqs = n_fft // 2 + 1.
+
+    Raises:
+        TypeError, ValueError: as ``cut_frames``.
+    """
+    frames = cut_frames(signal, framing)  # (..., frames, n_fft)
+    spectra = torch.fft.rfft(frames * frame_window(framing, like=signal))  # (..., frames, freqs)
+    return spectra.transpose(-1, -2)
+
+
+def power_spectrogram(signal: Tensor, framing: Framing, *, filters: Tensor | None = None) -> Tensor:
+    """Return |STFT|², or that seen through a bank of filters.
+
+    On the CPU, without gradients, the frames are worked on in blocks that fit a core's cache,
+    spread over as many Python threads as torch has threads.
+
+    Args:
+        signal: (..., time), floating point.
+        filters: (bands, freqs), such as ``mel_filters``; none: the power itself.
+
+    Returns:
+        (..., freqs, frames), or (..., bands, frames) with filters.
+
+    Raises:
+        TypeError, ValueError: as ``cut_frames``; filters do not fit the framing.
+    """
+    frames = cut_frames(signal, framing)  # (..., frames, n_fft)
+    window = frame_window(framing, like=signal)
+    if filters is not None:
+        check_shape(filters, f"bands {framing.n_fft // 2 + 1}", name="filters")
+        filters = filters.to(signal)
+    if signal.requires_grad or signal.device.type != "cpu":
+        return _power(frames, window, filters).transpose(-1, -2)
+    rows = frames.reshape(-1, *frames.shape[-2:]) if frames.dim() != 3 else frames
+    bands = framing.n_fft // 2 + 1 if filters is None else len(filters)
+    power = signal.new_empty(*rows.shape[:2], bands)
+    blocks = [
+        (row, slice(start, start + BLOCK))
+        for row in range(len(rows))
+        for start in range(0, rows.shape[1], BLOCK)
+    ]
+
+    def work(block):
+        power[block] = _power(rows[block], window, filters)
+
+    with worker_threads(len(blocks)) as workers:
+        workers(work, blocks)
+    return power.reshape(*frames.shape[:-1], bands).transpose(-1, -2)
+
+
+def _power(frames: Tensor, window: Tensor, filters: Tensor | None) -> Tensor:
+    """(..., frames, n_fft) → power (..., frames, freqs), or (..., frames, bands)."""
+    parts = torch.view_as_real(torch.fft.rfft(frames * window))  # (..., frames, freqs, 2)
+    parts = parts.square() if parts.requires_grad else parts.square_()
+    power = parts[..., 0] + parts[..., 1]
+    return power if filters is None else power @ filters.T
+
+
+def to_decibels(
+    power: Tensor, *, reference: float = 1.0, floor: float = 1e-10, span: float | None = 80.0
+) -> Tensor:
+    """Return 10 log10(power / reference), cut off ``span`` decibels below each item's maximum.
+
+    Args:
+        power: (..., freqs, frames), 0 or more.
+        reference: the power that becomes 0 dB.
+        floor: powers below this are taken as this, so that silence has a finite level.
+        span: how far below the loudest entry of its (freqs, frames) a level may fall; None: no cut.
+
+    Raises:
+        ValueError: a power is negative or not a number.
+    """
+    check_shape(power, "... freqs frames", name="power")
+    if not (power >= 0).all():
+        raise ValueError(
+            "power has negative or NaN entries: pass |STFT|², not the STFT or decibels"
+        )
+    level = 10 * torch.log10(power.clamp_min(floor)) - 10 * math.log10(max(floor, reference))
+    if span is None:
+        return level
+    return torch.maximum(level, level.amax((-2, -1), keepdim=True) - span)
+
+
+def hz_to_mel(hertz: Tensor, *, scale: str = "slaney") -> Tensor:
+    """Return the mel value of frequencies in hertz.
+
+    "htk": 2595 log10(1 + f / 700). "slaney": f / (200/3) up to 1000 Hz, above it 27 mel for each
+    factor 6.4 (Slaney's Auditory Toolbox, librosa's default).
+    """
+    if _check_scale(scale) == "htk":
+        return 2595 * torch.log10(1 + hertz / 700)
+    curved = 15 + 27 * torch.log(hertz.clamp_min(1000) / 1000) / math.log(6.4)
+    return torch.where(hertz < 1000, hertz * 3 / 200, curved)
+
+
+def mel_to_hz(mel: Tensor, *, scale: str = "slaney") -> Tensor:
+    """Return the frequency in hertz of mel values: the inverse of ``hz_to_mel``."""
+    if _check_scale(scale) == "htk":
+        return 700 * (10 ** (mel / 2595) - 1)
+    return torch.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((mel.clamp_min(15) - 15) / 27))
+
+
+def _check_scale(scale: str) -> str:
+    if scale not in ("slaney", "htk"):
+        raise ValueError(f"scale is {scale!r}, it must be 'slaney' or 'htk'")
+    return scale
+
+
+def mel_filters(
+    framing: Framing,
+    bands: int = 64,
+    *,
+    low: float = 0.0,
+    high: float | None = None,
+    scale: str = "slaney",
+    equal_area: bool = True,
+) -> Tensor:
+    """Return a bank of triangles, evenly spaced and half overlapping on the mel scale.
+
+    Args:
+        bands: how many triangles.
+        low, high: the outer feet of the first and last triangle in hertz; high defaults to half
+            the sample rate.
+        scale: "slaney" or "htk", as in ``hz_to_mel``.
+        equal_area: True: every triangle has area 1 in hertz; False: every peak is 1.
+
+    Returns:
+        (bands, freqs), 0 or more.
+
+    Raises:
+        ValueError: the frequencies are out of order, or a triangle is so narrow that it holds no
+            frequency bin.
+    """
+    half_rate = framing.sample_rate / 2
+    high = half_rate if high is None else high
+    if not 0 <= low < high <= half_rate:
+        raise ValueError(
+            f"low is {low} Hz and high {high} Hz: they must satisfy "
+            f"0 <= low < high <= {half_rate} Hz, half the sample rate"
+        )
+    ends = hz_to_mel(torch.tensor([low, high], dtype=torch.float64), scale=scale)
+    feet = mel_to_hz(torch.linspace(*ends.tolist(), bands + 2, dtype=torch.float64), scale=scale)
+    left, peak, right = (feet[i : i + bands, None] for i in range(3))  # (bands, 1) each
+    freqs = framing.freqs.double()
+    filters = torch.minimum(
+        (freqs - left) / (peak - left), (right - freqs) / (right - peak)
+    ).clamp_min(0)  # (bands, freqs)
+    hollow = (filters.amax(1) == 0).nonzero().flatten().tolist()
+    if hollow:
+        raise ValueError(
+            f"{len(hollow)} of {bands} bands hold no frequency bin, the first is band {hollow[0]}: "
+            f"use fewer bands or a larger n_fft than {framing.n_fft}"
+        )
+    if equal_area:
+        filters = filters * 2 / (right - left)
+    return filters.to(torch.get_default_dtype())
+
+
+def dct_matrix(coefficients: int, bands: int) -> Tensor:
+    """Return the first rows of the orthonormal discrete cosine transform (type II).
+
+    Returns:
+        (coefficients, bands); with coefficients = bands its transpose is its inverse.
+    """
+    if not 1 <= coefficients <= bands:
+        raise ValueError(
+            f"coefficients is {coefficients}, it must lie between 1 and the {bands} bands"
+        )
+    k = torch.arange(coefficients, dtype=torch.float64)[:, None]
+    rows = torch.cos(math.pi / bands * k * (torch.arange(bands) + 0.5)) * math.sqrt(2 / bands)
+    rows[0] /= math.sqrt(2)
+    return rows.to(torch.get_default_dtype())
+
+
+def mfcc(signal: Tensor, framing: Framing, filters: Tensor, *, coefficients: int = 13) -> Tensor:
+    """Return mel-frequency cepstral coefficients: the cosine transform of the log-mel spectrum.
+
+    Args:
+        signal: (..., time).
+        filters: (bands, freqs), as from ``mel_filters``.
+
+    Returns:
+        (..., coefficients, frames).
+    """
+    level = to_decibels(power_spectrogram(signal, framing, filters=filters))  # (..., bands, frames)
+    return dct_matrix(coefficients, len(filters)).to(level) @ level
+
+
+def istft(spectrum: Tensor, framing: Framing, *, time: int) -> Tensor:
+    """Return the signal whose STFT is closest to ``spectrum`` in the least-squares sense.
+
+    Each frame goes back to the time axis, is windowed again and added where it came from; the sum
+    is divided by the sum of squared windows (Griffin & Lim 1984, eq. 6). If ``spectrum`` is the
+    STFT of a signal, this is that signal.
+
+    Args:
+        spectrum: complex (..., freqs, frames).
+        time: how many samples the signal has.
+
+    Returns:
+        (..., time).
+
+    Raises:
+        ValueError: the frames do not cover ``time`` samples.
+    """
+    shape = check_shape(spectrum, f"... {framing.n_fft // 2 + 1} frames", name="spectrum")
+    frames = torch.fft.irfft(spectrum.transpose(-1, -2), n=framing.n_fft)  # (..., frames, n_fft)
+    window = frame_window(framing, like=frames)
+    weights = (window**2).expand(shape["frames"], -1)
+    start = 0 if framing.padding == "none" else framing.n_fft // 2
+    total = _overlap_add(frames * window, framing.hop)[..., start : start + time]
+    weight = _overlap_add(weights, framing.hop)[..., start : start + time]
+    if weight.shape[-1] < time or weight.min() < 1e-8:
+        raise ValueError(
+            f"{shape['frames']} frames with hop {framing.hop} and window {framing.window_length} "
+            f"do not cover {time} samples: lower the hop or ask for fewer samples"
+        )
+    return total / weight
+
+
+def _overlap_add(frames: Tensor, hop: int) -> Tensor:
+    """(..., frames, length) → (..., (frames - 1) hop + length): add each frame at its place."""
+    count, length = frames.shape[-2:]
+    columns = frames.reshape(-1, count, length).transpose(1, 2)  # (batch, length, frames)
+    total = (count - 1) * hop + length
+    summed = functional.fold(columns, (1, total), (1, length), stride=(1, hop))
+    return summed.reshape(*frames.shape[:-2], total)
+
+
+def griffin_lim(
+    power: Tensor,
+    framing: Framing,
+    *,
+    time: int,
+    generator: torch.Generator,
+    rounds: int = 32,
+    momentum: float = 0.99,
+) -> Tensor:
+    """Return a signal whose power spectrogram comes close to ``power``, which holds no phase.
+
+    Start with random phases; again and again go to the time axis and back, and keep the phases
+    found there but the magnitudes given here. With momentum 0 this is Griffin & Lim (1984); the
+    default is the faster variant of Perraudin, Balazs & Søndergaard (2013).
+
+    Args:
+        power: (..., freqs, frames), 0 or more.
+        time: how many samples the signal has.
+        rounds: how often to go back and forth.
+
+    Returns:
+        (..., time).
+    """
+    if rounds < 1 or not 0 <= momentum < 1:
+        raise ValueError(
+            f"rounds is {rounds} and momentum {momentum}: rounds must be 1 or more, "
+            "momentum at least 0 and below 1"
+        )
+    magnitude = power.clamp_min(0).sqrt()
+    turn = torch.rand(power.shape, generator=generator, device=power.device, dtype=power.dtype)
+    phase, last = torch.polar(torch.ones_like(magnitude), 2 * math.pi * turn), 0
+    for _ in range(rounds):
+        consistent = stft(istft(magnitude * phase, framing, time=time), framing)
+        phase = torch.sgn(consistent - momentum / (1 + momentum) * last)
+        last = consistent
+    return istft(magnitude * phase, framing, time=time)
