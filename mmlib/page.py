@@ -1,0 +1,100 @@
+"""What a notebook's page shows besides figures: sounds, tables, numbers for the prose, a slider.
+
+Everything here is plain HTML, Markdown or text in the cell's output: it works in JupyterLab, in
+Colab and in the static book, where no kernel runs.
+"""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import soundfile
+from IPython.display import HTML, Markdown, display
+
+GLUE = "application/papermill.record/"  # the prefix that myst-nb looks for
+
+
+def glue(name: str, value: float | int | str) -> None:
+    """Give a measured value a name, so that the book's prose can show it: {glue:text}`name`.
+
+    The value travels in the cell's stored output; nothing is shown in the cell itself.
+    """
+    plain = (
+        value if isinstance(value, str) else repr(value.item() if hasattr(value, "item") else value)
+    )
+    display(
+        {f"{GLUE}text/plain": plain},
+        raw=True,
+        metadata={"scrapbook": {"name": name, "mime_prefix": GLUE}},
+    )
+
+
+def sound(signal, *, sample_rate: int, transcript: str) -> HTML:
+    """Return a player for a sound, with one line that says what is to be heard.
+
+    Args:
+        signal: (time,) samples, a tensor or an array. A signal that goes beyond -1 … 1 is scaled
+            down to fit; a quieter one is played as it is, so that loudness can be compared.
+        transcript: what a reader who cannot hear it should know.
+
+    Raises:
+        ValueError: the signal has more than one axis, is empty or is not finite.
+    """
+    samples = np.asarray(signal, dtype=np.float32)
+    if samples.ndim != 1 or not samples.size:
+        raise ValueError(f"signal has shape {samples.shape}; a player needs one axis, of time")
+    if not np.isfinite(samples).all():
+        raise ValueError("signal has samples that are NaN or infinite; a player needs finite ones")
+    file = io.BytesIO()
+    loudest = max(1.0, float(np.abs(samples).max()))
+    soundfile.write(file, samples / loudest, sample_rate, format="WAV", subtype="PCM_16")
+    data, text = base64.b64encode(file.getvalue()).decode(), html.escape(transcript, quote=True)
+    return HTML(
+        f'<figure class="sound"><audio controls preload="metadata" aria-label="{text}" '
+        f'src="data:audio/wav;base64,{data}"></audio><figcaption>{text}</figcaption></figure>'
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence]) -> Markdown:
+    """Return a table; numbers that are not whole are shown with three significant digits."""
+    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
+    return Markdown("\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines))
+
+
+def _cell(value) -> str:
+    value = value.item() if hasattr(value, "item") else value
+    return f"{value:.3g}" if isinstance(value, float) else str(value).replace("|", r"\|")
+
+
+def scrub(figures: Sequence, *, labels: Sequence[str], name: str) -> HTML:
+    """Return a slider that moves through figures drawn beforehand; it needs no kernel.
+
+    Args:
+        figures: matplotlib figures (anything with ``savefig``), all of one size.
+        labels: what each shows; read out, shown beside the slider and used as alternative text.
+        name: what the slider changes, such as "window length".
+
+    Raises:
+        ValueError: there are not as many labels as figures, or none.
+    """
+    if len(figures) != len(labels) or not figures:
+        raise ValueError(f"{len(figures)} figures and {len(labels)} labels: give each its own")
+    images = []
+    for place, (figure, label) in enumerate(zip(figures, labels, strict=True)):
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=100)
+        data, text = base64.b64encode(file.getvalue()).decode(), html.escape(label, quote=True)
+        hidden = "" if place == 0 else "hidden "
+        images.append(f'<img {hidden}alt="{text}" src="data:image/png;base64,{data}">')
+    script = (
+        "const f=this.closest('figure');f.querySelectorAll('img').forEach((m,i)=>"
+        "{m.hidden=i!=this.value;if(i==this.value)f.querySelector('output').textContent=m.alt})"
+    )
+    title = html.escape(name, quote=True)
+    return HTML(
+        f'<figure class="scrub"><label>{title} <input type="range" min="0" '
+        f'max="{len(figures) - 1}" value="0" aria-label="{title}" oninput="{script}"></label> '
+        f"<output>{html.escape(labels[0])}</output>{''.join(images)}</figure>"
+    )

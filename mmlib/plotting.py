@@ -1,0 +1,133 @@
+"""Figures: the only importer of matplotlib. Functions take an ``Axes``, label units, return it.
+
+No science is computed here: what is drawn comes in as numbers. The palette is Okabe and Ito's,
+which readers with any colour vision can tell apart.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666"]
+
+STYLE = {
+    "axes.prop_cycle": plt.cycler(color=PALETTE),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 110,
+    "font.size": 10,
+    "image.cmap": "magma",
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+}
+
+
+def use_style() -> None:
+    """Make the book's style matplotlib's default; a notebook calls this once at its top."""
+    plt.rcParams.update(STYLE)
+
+
+def new_figure(
+    rows: int = 1, columns: int = 1, *, width: float = 7.5, height: float = 2.6, **options
+) -> tuple[Figure, Axes | np.ndarray]:
+    """Return a figure and its axes; ``height`` is that of one row, both are in inches."""
+    return plt.subplots(rows, columns, figsize=(width, height * rows), **options)
+
+
+def finished(figure: Figure) -> Figure:
+    """Take a figure out of pyplot's hands, so that it is shown only where it is asked for."""
+    plt.close(figure)
+    return figure
+
+
+def draw_waveform(ax: Axes, signal, *, sample_rate: int, title: str = "", **line) -> Axes:
+    """Draw a signal (time,) against seconds."""
+    ax.plot(np.arange(len(signal)) / sample_rate, np.asarray(signal), **{"linewidth": 0.8, **line})
+    ax.set(xlabel="time (s)", ylabel="amplitude", title=title)
+    ax.margins(x=0)
+    return ax
+
+
+def draw_samples(ax: Axes, values, *, xlabel: str, ylabel: str, title: str = "", **line) -> Axes:
+    """Draw a few numbers as dots on stems, as a list of samples deserves."""
+    markers, stems, base = ax.stem(np.asarray(values), **line)
+    plt.setp(stems, linewidth=1.0)
+    plt.setp(markers, markersize=4)
+    plt.setp(base, color="#888888", linewidth=0.8)
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    return ax
+
+
+def draw_spectrum(ax: Axes, freqs, level, *, title: str = "", unit: str = "dB", **line) -> Axes:
+    """Draw a level (freqs,) against hertz."""
+    ax.plot(np.asarray(freqs), np.asarray(level), **line)
+    ax.set(xlabel="frequency (Hz)", ylabel=f"level ({unit})", title=title)
+    ax.margins(x=0)
+    return ax
+
+
+def draw_spectrogram(
+    ax: Axes, level, *, seconds, freqs=None, span: float | None = 80.0, title: str = ""
+) -> Axes:
+    """Draw a level (freqs, frames) as an image with a colour bar.
+
+    Args:
+        seconds: (frames,) the time of each frame.
+        freqs: (freqs,) in hertz; none: the rows are numbered, as mel bands or coefficients are.
+        span: how many decibels below the maximum the darkest colour lies; None: the minimum.
+    """
+    level = np.asarray(level)
+    seconds = np.asarray(seconds)
+    rows = np.arange(len(level)) if freqs is None else np.asarray(freqs)
+    lowest = level.min() if span is None else level.max() - span
+    mesh = ax.pcolormesh(seconds, rows, level, vmin=lowest, shading="nearest", rasterized=True)
+    ax.set(xlabel="time (s)", ylabel="band" if freqs is None else "frequency (Hz)", title=title)
+    ax.figure.colorbar(mesh, ax=ax, pad=0.01, label="" if span is None else "dB")
+    return ax
+
+
+def draw_filters(ax: Axes, filters, freqs, *, title: str = "") -> Axes:
+    """Draw a filter bank (bands, freqs) against hertz."""
+    ax.plot(np.asarray(freqs), np.asarray(filters).T, linewidth=1.0)
+    ax.set(xlabel="frequency (Hz)", ylabel="weight", title=title)
+    ax.margins(x=0)
+    return ax
+
+
+def draw_scores(
+    ax: Axes, scores: Mapping[str, Sequence[float]], *, xlabel: str, chance: float | None = None
+) -> Axes:
+    """Draw each method's scores: a bar for the mean, a dot for each seed; a line for chance."""
+    names = list(scores)[::-1]
+    for row, name in enumerate(names):
+        values = np.asarray(scores[name], dtype=float)
+        ax.barh(row, values.mean(), color=PALETTE[0], alpha=0.55, height=0.62)
+        ax.plot(values, np.full(len(values), row), "o", color="#222222", markersize=3)
+    if chance is not None:
+        ax.axvline(chance, color=PALETTE[1], linestyle="--", label="chance")
+        ax.legend(loc="lower right")
+    ax.set_yticks(range(len(names)), names)
+    ax.set(xlabel=xlabel, xlim=(0, None))
+    return ax
+
+
+def draw_confusion(ax: Axes, matrix, names: Sequence[str], *, title: str = "") -> Axes:
+    """Draw a confusion matrix (true, predicted), each row scaled to sum to one."""
+    share = np.asarray(matrix) / np.asarray(matrix).sum(1, keepdims=True)
+    ax.imshow(share, vmin=0, vmax=1, cmap="Blues")
+    for (row, column), value in np.ndenumerate(share):
+        if value >= 0.01:
+            ink = "white" if value > 0.55 else "#222222"
+            ax.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=ink)
+    ax.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    ax.set_yticks(range(len(names)), names)
+    ax.set(xlabel="answer", ylabel="truth", title=title)
+    return ax

@@ -1,0 +1,140 @@
+"""Execute notebooks and store their outputs without churn: python tools/execute.py FILE.ipynb ...
+
+Only what changed changes in the file: no timing metadata, no widget state, generated ids replaced
+by stable ones, and a figure, table or number that came out the same is written the same. A cell
+tagged ``live`` (a control that needs a kernel) is run but its output is not stored. The run time
+of each notebook goes to book/run_times.json, rounded up, for the card at the top of its page.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import os
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN_TIMES = ROOT / "book" / "run_times.json"
+CELL_TIMEOUT = 300  # seconds; nbclient without one can wait for ever on a widget
+HEX = re.compile(r"\b[0-9a-f]{32}\b")
+PEAK = (  # the kernel's peak memory in bytes; ru_maxrss is in kilobytes on Linux, bytes on macOS
+    "import resource as _r, sys as _s; "
+    "print(_r.getrusage(_r.RUSAGE_SELF).ru_maxrss * (1 if _s.platform == 'darwin' else 1024))"
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one execution gave: the notebook with its outputs, seconds taken, peak bytes."""
+
+    notebook: nbformat.NotebookNode
+    seconds: float
+    peak_bytes: int
+
+
+def execute(path: Path) -> Run:
+    """Run a notebook top to bottom in a fresh kernel, in its own folder.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell failed.
+    """
+    notebook = nbformat.read(path, 4)
+    notebook.metadata.pop("widgets", None)
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        record_timing=False,
+        store_widget_state=False,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    start = time.perf_counter()
+    with client.setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, index)
+        seconds = time.perf_counter() - start
+        probe = nbformat.v4.new_code_cell(PEAK)
+        notebook.cells.append(probe)
+        client.execute_cell(probe, len(notebook.cells) - 1)
+        peak = int(notebook.cells.pop().outputs[0]["text"])
+    _clean(notebook)
+    return Run(notebook, seconds, peak)
+
+
+def _clean(notebook) -> None:
+    """Drop what needs a kernel or differs from run to run."""
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        "executed": {"code_sha256": code_hash(notebook)},
+    }
+    count = 0
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        count += 1
+        cell.execution_count = count
+        if "live" in cell.metadata.get("tags", []):
+            cell.outputs = []
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output["execution_count"] = count
+
+
+def code_hash(notebook) -> str:
+    """Return the digest of the notebook's code: it tells stale outputs from true ones."""
+    code = "\0".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return hashlib.sha256(code.encode()).hexdigest()
+
+
+def dump(notebook, salt: str) -> str:
+    """Return the notebook as text with generated ids numbered in reading order."""
+    new: dict[str, str] = {}
+
+    def stable(match):
+        return new.setdefault(match[0], hashlib.md5(f"{salt}{len(new)}".encode()).hexdigest())
+
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            text = json.dumps(cell.outputs)
+            cell.outputs = [nbformat.from_dict(one) for one in json.loads(HEX.sub(stable, text))]
+    return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def store(path: Path, run: Run) -> None:
+    """Write the executed notebook and its run time, each only if it changed."""
+    _replace(path, dump(run.notebook, path.name))
+    times = json.loads(RUN_TIMES.read_text()) if RUN_TIMES.exists() else {}
+    name = path.resolve().relative_to(ROOT).as_posix()
+    known = times.get(name, 0)
+    if not 0.6 * known <= run.seconds <= known:  # a little faster or slower is noise
+        times[name] = 10 * math.ceil(run.seconds / 10)
+    _replace(RUN_TIMES, json.dumps(times, indent=1, sort_keys=True) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    part = path.with_suffix(".partial")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", nargs="+", type=Path)
+    for path in parser.parse_args().notebooks:
+        print(f"{path} ...", end=" ", flush=True)
+        run = execute(path)
+        store(path, run)
+        print(f"{run.seconds:.0f} s, {run.peak_bytes / 1e9:.2f} GB at the peak")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
