@@ -1,7 +1,11 @@
 """Real data: download, verify, load.
 
+catalogue
+    each data set's official address, checksum, licence and citation
 download
-    each data set's official address, checksum, licence and citation; fetching and safe unpacking
+    bring a data set here: complete and checked, or not at all
+archives
+    safe unpacking
 recordings
     real sounds: ESC-50, the free spoken digits; one audio file
 corpora

@@ -1,0 +1,185 @@
+"""The real data sets of this book: official addresses, checksums, licences, citations.
+
+A checksum is that of the official file; ``None`` where nobody publishes one and the archive is
+packed anew by its server.
+"""
+
+from dataclasses import dataclass
+
+_NLTK = "https://raw.githubusercontent.com/nltk/nltk_data/gh-pages/packages/corpora"
+_GENSIM = "https://raw.githubusercontent.com/piskvorky/gensim/4.4.0/gensim/test/test_data"
+_WIKITEXT = "https://raw.githubusercontent.com/pytorch/examples/main/word_language_model/data"
+_MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task2/raw"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to download."""
+
+    url: str
+    path: str  # where it goes in the data set's folder; for an archive, the folder to unpack it to
+    sha256: str | None = None  # of the official file, where known
+    archive: bool = False
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A real data set: where it comes from and what a user of it must know."""
+
+    name: str  # also the name of its folder
+    page: str  # where its authors describe it
+    sources: tuple[Source, ...]
+    megabytes: float  # to download, about
+    licence: str
+    citation: str
+    probe: str  # a file or folder that every copy has, also one that is cut down
+    note: str = ""
+
+
+DATA_SETS: dict[str, DataSet] = {
+    data_set.name: data_set
+    for data_set in (
+        DataSet(
+            name="esc50",
+            page="https://github.com/karolpiczak/ESC-50",
+            sources=(
+                Source(
+                    "https://github.com/karolpiczak/ESC-50/archive/refs/heads/master.zip",
+                    ".",
+                    archive=True,
+                ),
+            ),
+            megabytes=600,
+            licence="CC BY-NC 3.0 (the ESC-10 clips: CC BY 3.0); credits per clip in LICENSE",
+            citation="K. J. Piczak. ESC: Dataset for Environmental Sound Classification. "
+            "ACM Multimedia 2015. doi:10.1145/2733373.2806390",
+            probe="meta/esc50.csv",
+            note="2000 clips of 5 s in 50 classes",
+        ),
+        DataSet(
+            name="free-spoken-digit-dataset",
+            page="https://github.com/Jakobovski/free-spoken-digit-dataset",
+            sources=(
+                Source(
+                    "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/heads/"
+                    "master.zip",
+                    ".",
+                    archive=True,
+                ),
+            ),
+            megabytes=20,
+            licence="CC BY-SA 4.0",
+            citation="Z. Jackson, C. Souza, J. Flaks, Y. Pan, H. Nicolas, A. Thite. "
+            "Free Spoken Digit Dataset. Zenodo 2018. doi:10.5281/zenodo.1342401",
+            probe="recordings",
+            note="digits 0 to 9 spoken by six people, 50 times each",
+        ),
+        DataSet(
+            name="wikipedia",
+            page="https://github.com/piskvorky/gensim/tree/4.4.0/gensim/test/test_data",
+            sources=(
+                Source(
+                    f"{_GENSIM}/"
+                    "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2",
+                    "enwiki-shortened.xml.bz2",
+                    "a53f4648dec40467ebdcbc7a1307eddb51fe6e28e9309f6ebde81ba0d04bea2d",
+                ),
+            ),
+            megabytes=1.7,
+            licence="CC BY-SA 3.0 and GFDL (Wikipedia contributors)",
+            citation="Wikipedia contributors. Excerpt of the English Wikipedia dump, as in the "
+            "test data of gensim 4.4.0",
+            probe=".",
+            note="106 articles; for real work take text8 (http://mattmahoney.net/dc/text8.zip)",
+        ),
+        DataSet(
+            name="wikitext-2",
+            page="https://github.com/pytorch/examples/tree/main/word_language_model",
+            sources=(
+                Source(f"{_WIKITEXT}/wikitext-2/train.txt", "train.txt"),
+                Source(
+                    f"{_WIKITEXT}/wikitext-2/valid.txt",
+                    "valid.txt",
+                    "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
+                ),
+                Source(
+                    f"{_WIKITEXT}/wikitext-2/test.txt",
+                    "test.txt",
+                    "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
+                ),
+            ),
+            megabytes=13,
+            licence="CC BY-SA 3.0 (Wikipedia contributors)",
+            citation="S. Merity, C. Xiong, J. Bradbury, R. Socher. Pointer Sentinel Mixture "
+            "Models. ICLR 2017. arXiv:1609.07843",
+            probe="valid.txt",
+        ),
+        DataSet(
+            name="us-presidential-speeches",
+            page="https://www.nltk.org/nltk_data/",
+            sources=(
+                Source(f"{_NLTK}/inaugural.zip", "inaugural", archive=True),
+                Source(f"{_NLTK}/state_union.zip", "state_union", archive=True),
+            ),
+            megabytes=1.2,
+            licence="public domain",
+            citation="S. Bird, E. Klein, E. Loper. Natural Language Processing with Python. "
+            "O'Reilly 2009 (corpora inaugural and state_union of nltk_data)",
+            probe="inaugural",
+        ),
+        DataSet(
+            name="multi30k-captions",
+            page="https://github.com/multi30k/dataset",
+            sources=tuple(
+                Source(f"{_MULTI30K}/{part}.{i}.en.gz", f"data/task2/raw/{part}.{i}.en.gz")
+                for part in ("train", "val")
+                for i in range(1, 6)
+            ),
+            megabytes=3,
+            licence="no licence file; the authors are reported to use CC BY-NC-SA 4.0: "
+            "treat as non-commercial",
+            citation="D. Elliott, S. Frank, K. Sima'an, L. Specia. Multi30K: Multilingual "
+            "English-German Image Descriptions. VL 2016. doi:10.18653/v1/W16-3210",
+            probe="data/task2/raw/train.1.en.gz",
+        ),
+        DataSet(
+            name="word-similarity-eval",
+            page="https://github.com/piskvorky/gensim/tree/4.4.0/gensim/test/test_data",
+            sources=(
+                Source(
+                    f"{_GENSIM}/wordsim353.tsv",
+                    "wordsim353.tsv",
+                    "f92a022fc2537793a15bc3a8c162ebcd74990e033a228bb6388cb71e4c0b1e1d",
+                ),
+                Source(
+                    f"{_GENSIM}/simlex999.txt",
+                    "simlex999.txt",
+                    "d5e0501971478a511430ee880bd0121e94ac701ba86d90544d83e6d2ba3db05d",
+                ),
+                Source(
+                    f"{_GENSIM}/questions-words.txt",
+                    "questions-words.txt",
+                    "8c29b3332afc46f3fb8be04cb5297bf96f39aa7131272dff57869b4485b22a36",
+                ),
+            ),
+            megabytes=0.7,
+            licence="questions-words: Apache 2.0; WordSim-353: CC BY 4.0 as reported; "
+            "SimLex-999: no licence text seen",
+            citation="T. Mikolov et al., arXiv:1301.3781 (analogies); L. Finkelstein et al., "
+            "ACM TOIS 20(1), 2002 (WordSim-353); F. Hill, R. Reichart, A. Korhonen, "
+            "Computational Linguistics 41(4), 2015 (SimLex-999)",
+            probe="wordsim353.tsv",
+        ),
+    )
+}
+
+
+def find_data_set(name: str) -> DataSet:
+    """Return the entry of the data set ``name``.
+
+    Raises:
+        ValueError: no data set has this name; the message lists those there are.
+    """
+    if name not in DATA_SETS:
+        raise ValueError(f"no data set is called {name!r}; there are {', '.join(DATA_SETS)}")
+    return DATA_SETS[name]
