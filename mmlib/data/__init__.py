@@ -8,6 +8,8 @@ archives
     safe unpacking
 recordings
     real sounds: ESC-50, the free spoken digits; one audio file
+splits
+    training and test parts that share no source recording
 corpora
     real English text and the word-similarity questions
 vocabulary
