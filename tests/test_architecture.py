@@ -1,0 +1,263 @@
+"""The house rules of DESIGN and STYLE, read off the code; each is tried on a planted fault."""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("foundations", "vision_text", "vision_audio", "vision_3d")
+FLOOR_1 = {"runtime", "shapes"}
+FLOOR_2 = {"world", "data", "training", "metrics", "plotting", "page", "homework"}
+LONGEST_CELL = 20  # lines of code
+LONGEST_PROSE = 170  # words
+
+
+def chapters(root: Path) -> list[tuple[str, str, str]]:
+    """Return (part, topic, file) of every chapter notebook in _toc.yml, in reading order."""
+    found = []
+    toc = yaml.safe_load((root / "_toc.yml").read_text())
+    for part in toc["parts"]:
+        for entry in part["chapters"]:
+            match = re.fullmatch(r"notebooks/(\w+)/\d+_(\w+)", entry["file"])
+            if match and match[1] in PARTS:
+                found.append((match[1], match[2], entry["file"]))
+    return found
+
+
+def package_imports(path: Path) -> set[str]:
+    """Return the dotted names that a file imports, such as mmlib.world.scenes or torch."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import, write it out"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def import_faults(root: Path) -> list[str]:
+    """Return every import that goes up, sideways between units, or out of turn."""
+    order = [f"{part}.{topic}" for part, topic, _ in chapters(root)]
+    faults = []
+    for path in sorted((root / "mmlib").rglob("*.py")):
+        place = path.relative_to(root / "mmlib").with_suffix("").parts
+        for name in package_imports(path):
+            if name.split(".")[0] == "matplotlib" and place != ("plotting",):
+                faults.append(f"{path}: only plotting imports matplotlib")
+            target = tuple(name.split(".")[1:])
+            if name.split(".")[0] == "mmlib" and target and not may_import(place, target, order):
+                faults.append(f"{path}: may not import {name}")
+    return faults
+
+
+def may_import(place: tuple, target: tuple, order: list[str]) -> bool:
+    """Whether the module at ``place`` may import ``target``, both as parts of a dotted path."""
+    here, there = place[0], target[0]
+    if there in FLOOR_1:
+        return here != there
+    if there in FLOOR_2:
+        return here == there or here in PARTS
+    if there in PARTS and here in PARTS and len(target) > 1:
+        positions = [".".join(path[:2]) for path in (target, place)]
+        return all(p in order for p in positions) and order.index(positions[0]) < order.index(
+            positions[1]
+        )
+    return False
+
+
+def stray_files(root: Path) -> list[str]:
+    """Return what breaks chapter = notebook = module = test, and units that no floor knows."""
+    faults, topics = [], {(part, topic) for part, topic, _ in chapters(root)}
+    for part, topic, file in chapters(root):
+        for needed in (
+            f"{file}.ipynb",
+            f"mmlib/{part}/{topic}.py",
+            f"tests/{part}/test_{topic}.py",
+            f"notebooks/homework/{topic}.ipynb",
+        ):
+            if not (root / needed).is_file():
+                faults.append(f"{needed} is missing")
+    for path in sorted((root / "mmlib").iterdir()):
+        if path.stem not in FLOOR_1 | FLOOR_2 | set(PARTS) | {"__init__", "__pycache__"}:
+            faults.append(f"{path}: stands on no floor")
+    for part in PARTS:
+        for path in sorted((root / "mmlib" / part).glob("[!_]*.py")):
+            if (part, path.stem) not in topics:
+                faults.append(f"{path}: no chapter in _toc.yml")
+    return faults
+
+
+def reexports(root: Path) -> list[str]:
+    """Return every __init__.py that holds more than its docstring and the version."""
+    faults = []
+    for path in sorted((root / "mmlib").rglob("__init__.py")):
+        for node in ast.parse(path.read_text()).body:
+            docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            version = isinstance(node, ast.Assign) and node.targets[0].id == "__version__"
+            if not docstring and not version:
+                faults.append(f"{path}: line {node.lineno}, only a docstring belongs here")
+    return faults
+
+
+def public_names(root: Path) -> set[str]:
+    """Return every public function and class that mmlib defines at the top of a module."""
+    return {
+        node.name
+        for path in (root / "mmlib").rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    }
+
+
+def notebook_faults(path: Path, names: set[str]) -> list[str]:
+    """Return what is wrong with a chapter's or lab's cells."""
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.source.strip()]
+    faults, before = [], None
+    for number, cell in enumerate(cells):
+        where = f"{path.name}, cell {number}"
+        if cell.cell_type == "markdown":
+            if (
+                len(re.sub(r"\$.*?\$|\(.*?\)", " ", cell.source, flags=re.S).split())
+                > LONGEST_PROSE
+            ):
+                faults.append(f"{where}: more than {LONGEST_PROSE} words")
+        else:
+            faults += [f"{where}: {fault}" for fault in code_faults(cell, names)]
+            if before == "code":
+                faults.append(f"{where}: two code cells with no prose between them")
+        before = cell.cell_type
+    return faults
+
+
+def code_faults(cell, names: set[str]) -> list[str]:
+    """Return what is wrong with one code cell."""
+    lines = cell.source.splitlines()
+    plain = "\n".join(re.sub(r"^(\s*)[%!].*", r"\1pass", line) for line in lines)
+    faults = [] if len(lines) <= LONGEST_CELL else [f"{len(lines)} lines of code"]
+    for node in ast.walk(ast.parse(plain)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in names:
+            faults.append(f"defines {node.name}, which mmlib has")
+        if isinstance(node, ast.Import | ast.ImportFrom) and "matplotlib" in ast.unparse(node):
+            faults.append("imports matplotlib: mmlib.plotting draws")
+    return faults
+
+
+def book_notebooks(root: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in (root / "notebooks").rglob("*.ipynb")
+        if "homework" not in path.parts and ".ipynb_checkpoints" not in path.parts
+    )
+
+
+def test_imports_go_down():
+    assert not import_faults(ROOT)
+
+
+def test_one_chapter_is_one_notebook_one_module_one_test_one_homework():
+    assert chapters(ROOT)
+    assert not stray_files(ROOT)
+
+
+def test_nothing_is_reexported():
+    assert not reexports(ROOT)
+
+
+@pytest.mark.parametrize("path", book_notebooks(ROOT), ids=lambda path: path.stem)
+def test_notebook_cells(path):
+    assert not notebook_faults(path, public_names(ROOT))
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A small house in which all is well."""
+    files = {
+        "_toc.yml": "parts:\n- chapters:\n  - file: notebooks/vision_text/01_first\n"
+        "  - file: notebooks/vision_audio/01_second\n",
+        "mmlib/__init__.py": '"""Map."""\n__version__ = "1"\n',
+        "mmlib/shapes.py": "import torch\n",
+        "mmlib/plotting.py": "import matplotlib.pyplot as plt\n",
+        "mmlib/world/scenes.py": "from mmlib.shapes import check_shape\n",
+        "mmlib/vision_text/first.py": "from mmlib.world import scenes\n\n\ndef known(): ...\n",
+        "mmlib/vision_audio/second.py": "from mmlib.vision_text.first import known\n",
+        **{f"tests/vision_{name}.py": "" for name in ("text/test_first", "audio/test_second")},
+        **{f"notebooks/homework/{name}.ipynb": "" for name in ("first", "second")},
+        **{f"notebooks/vision_{n}.ipynb": "" for n in ("text/01_first", "audio/01_second")},
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_a_sound_house_has_no_faults(house):
+    assert import_faults(house) == stray_files(house) == reexports(house) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("mmlib/shapes.py", "import mmlib.world.scenes"),
+        ("mmlib/shapes.py", "from mmlib import training"),
+        ("mmlib/world/scenes.py", "from mmlib.vision_text.first import known"),
+        ("mmlib/world/scenes.py", "from mmlib import plotting"),
+        ("mmlib/world/scenes.py", "import matplotlib.pyplot"),
+        ("mmlib/vision_text/first.py", "from mmlib.vision_audio import second"),
+        ("mmlib/vision_text/first.py", "def f():\n    from mmlib.vision_audio import second"),
+    ],
+)
+def test_a_planted_import_is_found(house, file, line):
+    with (house / file).open("a") as stream:
+        stream.write(line + "\n")
+    assert len(import_faults(house)) == 1
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "mmlib/vision_text/first.py",
+        "tests/vision_audio/test_second.py",
+        "notebooks/homework/second.ipynb",
+    ],
+)
+def test_a_missing_piece_is_found(house, missing):
+    (house / missing).unlink()
+    assert stray_files(house) == [f"{missing} is missing"]
+
+
+@pytest.mark.parametrize("extra", ["mmlib/vision_text/third.py", "mmlib/extras.py"])
+def test_an_extra_module_is_found(house, extra):
+    (house / extra).write_text("")
+    assert len(stray_files(house)) == 1
+
+
+def test_a_reexport_is_found(house):
+    (house / "mmlib/__init__.py").write_text("from mmlib.shapes import check_shape\n")
+    assert len(reexports(house)) == 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "fault"),
+    [
+        (["a = 1", "b = 2"], "no prose between"),
+        (["\n".join(f"a{n} = 1" for n in range(21))], "21 lines"),
+        (["def known(): pass"], "defines known"),
+        (["import matplotlib.pyplot as plt"], "imports matplotlib"),
+    ],
+)
+def test_a_faulty_notebook_is_found(tmp_path, cells, fault):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    nbformat.write(notebook, tmp_path / "faulty.ipynb")
+    (found,) = notebook_faults(tmp_path / "faulty.ipynb", {"known"})
+    assert fault in found
+
+
+def test_long_prose_is_found(tmp_path):
+    prose = nbformat.v4.new_markdown_cell("word " * (LONGEST_PROSE + 1))
+    nbformat.write(nbformat.v4.new_notebook(cells=[prose]), tmp_path / "long.ipynb")
+    assert notebook_faults(tmp_path / "long.ipynb", set())

@@ -1,0 +1,134 @@
+"""Every notebook is executed again: it runs, in its time and memory, with the numbers it stores.
+
+A number that the prose shows must come out within ``TOLERANCE`` of the stored one; a name that
+starts with ``seconds_`` or ``speed_`` is a timing and need only be there.
+"""
+
+import math
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from mmlib.page import GLUE
+from tools import execute
+
+ROOT = Path(__file__).resolve().parent.parent
+CHAPTERS = sorted(
+    path
+    for path in (ROOT / "notebooks").glob("*/*.ipynb")
+    if path.parent.name not in ("homework", "labs")
+)
+LABS = sorted((ROOT / "notebooks" / "labs").glob("*.ipynb"))
+SECONDS = 90  # what a chapter may take on two cores; a lab may take LAB_SECONDS
+LAB_SECONDS = 300
+BYTES = 2e9
+TOLERANCE = 0.05  # relative; other processors round other ways, and training amplifies it
+
+
+def glued(notebook) -> dict[str, str]:
+    """Return the numbers that the notebook gives to its prose."""
+    return {
+        output.metadata["scrapbook"]["name"]: output.data[GLUE + "text/plain"]
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if "scrapbook" in output.get("metadata", {})
+    }
+
+
+def as_number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def differing(stored: dict[str, str], fresh: dict[str, str]) -> list[str]:
+    """Return the names whose value came out different."""
+    faults = [f"{name}: stored or fresh only" for name in stored.keys() ^ fresh.keys()]
+    for name in stored.keys() & fresh.keys():
+        if name.startswith(("seconds_", "speed_")):
+            continue
+        old, new = as_number(stored[name]), as_number(fresh[name])
+        close = math.isclose(old, new, rel_tol=TOLERANCE, abs_tol=0.02)
+        if not (close or stored[name] == fresh[name]):
+            faults.append(f"{name}: stored {stored[name]}, now {fresh[name]}")
+    return faults
+
+
+def noisy(notebook) -> list[str]:
+    """Return what a notebook printed to its error stream: warnings, progress bars."""
+    return [
+        output.text
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if output.output_type == "stream" and output.name == "stderr"
+    ]
+
+
+def check_again(path: Path, seconds: float) -> None:
+    stored = nbformat.read(path, 4)
+    assert stored.metadata["executed"]["code_sha256"] == execute.code_hash(stored), (
+        f"{path.name}: its code changed after its outputs were stored: run make notebooks"
+    )
+    run = execute.execute(path)
+    assert not noisy(run.notebook)
+    assert not differing(glued(stored), glued(run.notebook))
+    assert run.seconds <= seconds
+    assert run.peak_bytes <= BYTES
+
+
+@pytest.mark.notebook
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_chapter(path):
+    check_again(path, SECONDS)
+
+
+@pytest.mark.notebook
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
+def test_lab(path):
+    if "MMLIB_DATA" not in os.environ:
+        pytest.skip("MMLIB_DATA names no folder with the real data that the labs need")
+    check_again(path, LAB_SECONDS)
+
+
+def write(path: Path, *sources: str) -> Path:
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def test_a_failing_assertion_is_found(tmp_path):
+    with pytest.raises(Exception, match="AssertionError"):
+        execute.execute(write(tmp_path / "failing.ipynb", "assert 1 + 1 == 3"))
+
+
+def test_a_number_that_drifts_is_found():
+    assert differing({"score": "0.91"}, {"score": "0.92"}) == []
+    assert differing({"seconds_fit": "3"}, {"seconds_fit": "30"}) == []
+    assert differing({"score": "0.91"}, {"score": "0.61"}) == ["score: stored 0.91, now 0.61"]
+    assert differing({"word": "king"}, {"word": "queen"}) == ["word: stored king, now queen"]
+    assert differing({"score": "0.9"}, {}) == ["score: stored or fresh only"]
+
+
+def test_executing_twice_writes_the_same_bytes(tmp_path):
+    source = (
+        "from mmlib import page\npage.glue('x', 0.5)\nimport ipywidgets\nipywidgets.IntSlider()"
+    )
+    path = write(tmp_path / "calm.ipynb", source)
+    once, again = (execute.dump(execute.execute(path).notebook, "calm") for _ in range(2))
+    assert once == again
+    assert glued(nbformat.reads(once, 4)) == {"x": "0.5"}
+
+
+def test_a_live_cell_runs_but_stores_nothing(tmp_path):
+    path = write(tmp_path / "live.ipynb", "print(1)")
+    notebook = nbformat.read(path, 4)
+    notebook.cells[0].metadata["tags"] = ["live"]
+    nbformat.write(notebook, path)
+    assert execute.execute(path).notebook.cells[0].outputs == []

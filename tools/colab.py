@@ -1,0 +1,90 @@
+"""Prove that installing mmlib in Colab downloads nothing else: python tools/colab.py
+
+Makes an empty environment of Colab's Python, writes into it only the metadata (name and version) of
+the packages that Colab ships, and asks uv what installing mmlib would add. The answer must be mmlib
+alone: then nothing is downloaded beside it and no restart is asked for.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = "3.13"
+# Colab's published package list of August 2026, as far as it concerns us
+COLAB = {
+    "accelerate": "1.14.0",
+    "einops": "0.8.2",
+    "ipykernel": "6.17.1",
+    "ipython": "7.34.0",
+    "ipywidgets": "7.7.1",
+    "librosa": "0.11.0",
+    "matplotlib": "3.10.0",
+    "nbformat": "5.11.1",
+    "nltk": "3.9.1",
+    "numpy": "2.1.3",
+    "pillow": "11.3.0",
+    "pooch": "1.9.0",
+    "psutil": "5.9.5",
+    "safetensors": "0.6.2",
+    "scikit-image": "0.25.2",
+    "scikit-learn": "1.6.1",
+    "scipy": "1.16.3",
+    "soundfile": "0.14.0",
+    "torch": "2.11.0",
+    "torchaudio": "2.11.0",
+    "torchvision": "0.26.0",
+    "tqdm": "4.67.3",
+    "transformers": "5.15.0",
+}
+
+
+def make_environment(folder: Path, packages: dict[str, str]) -> Path:
+    """Make an environment that claims to hold ``packages``; return its Python."""
+    uv = [sys.executable, "-m", "uv", "venv", "--quiet", "--python", PYTHON, str(folder)]
+    subprocess.run(uv, check=True)
+    (site,) = [*folder.glob("lib/python*/site-packages"), *folder.glob("Lib/site-packages")]
+    for name, version in packages.items():
+        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        (info / "METADATA").write_text(metadata)
+        (info / "RECORD").write_text("")
+        (info / "INSTALLER").write_text("colab\n")
+    return next(
+        path for path in (folder / "bin/python", folder / "Scripts/python.exe") if path.exists()
+    )
+
+
+def would_install(source: Path, packages: dict[str, str] = COLAB) -> list[str]:
+    """Return the names of the distributions that installing ``source`` would add or change."""
+    with tempfile.TemporaryDirectory() as folder:
+        python = make_environment(Path(folder) / "colab", packages)
+        copy = Path(folder) / "source"  # away from the checkout, whose [tool.uv] holds our own pins
+        copy.mkdir()
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(source / name, copy)
+        shutil.copytree(source / "mmlib", copy / "mmlib")
+        command = [
+            "uv",
+            "pip",
+            "install",
+            "--no-config",
+            "--dry-run",
+            "--python",
+            str(python),
+            str(copy),
+        ]
+        done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"uv cannot install mmlib beside Colab's packages:\n{done.stderr}")
+    return re.findall(r"^ \+ ([\w.-]+)", done.stderr, flags=re.M)
+
+
+if __name__ == "__main__":
+    added = would_install(ROOT)
+    print(f"In Colab (Python {PYTHON}), installing mmlib adds: {', '.join(added)}")
+    sys.exit(added != ["mmlib"])
