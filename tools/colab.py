@@ -5,6 +5,7 @@ the packages that Colab ships, and asks uv what installing mmlib would add. The 
 alone: then nothing is downloaded beside it and no restart is asked for.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -42,9 +43,26 @@ COLAB = {
 }
 
 
+def find_python() -> str:
+    """Return the path of a Python of Colab's version; a pyenv shim is asked with its version named.
+
+    Raises:
+        FileNotFoundError: there is none on this machine.
+    """
+    ask = [f"python{PYTHON}", "-c", "import sys; print(sys.executable)"]
+    installed = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    versions = [path.name for path in sorted(installed.glob(f"{PYTHON}*"))]
+    for version in [None, *versions] if shutil.which(ask[0]) else []:
+        extra = {} if version is None else {"PYENV_VERSION": version}
+        done = subprocess.run(ask, capture_output=True, text=True, env={**os.environ, **extra})
+        if done.returncode == 0:
+            return done.stdout.strip()
+    raise FileNotFoundError(f"no python{PYTHON} on this machine, as Colab has it: install it first")
+
+
 def make_environment(folder: Path, packages: dict[str, str]) -> Path:
     """Make an environment that claims to hold ``packages``; return its Python."""
-    uv = [sys.executable, "-m", "uv", "venv", "--quiet", "--python", PYTHON, str(folder)]
+    uv = [sys.executable, "-m", "uv", "venv", "--quiet", "--python", find_python(), str(folder)]
     subprocess.run(uv, check=True)
     (site,) = [*folder.glob("lib/python*/site-packages"), *folder.glob("Lib/site-packages")]
     for name, version in packages.items():

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmlib import plotting
 from mmlib.runtime import worker_threads
 from mmlib.shapes import check_finite, check_floating, check_shape
 
@@ -393,3 +394,50 @@ def griffin_lim(
         phase = torch.sgn(consistent - momentum / (1 + momentum) * last)
         last = consistent
     return istft(magnitude * phase, framing, time=time)
+
+
+def summarise(features: Tensor) -> Tensor:
+    """Return mean and standard deviation over time: one vector for a clip of any length.
+
+    Args:
+        features: (..., bands, frames).
+
+    Returns:
+        (..., 2 bands): the means, then the deviations.
+    """
+    check_shape(features, "... bands frames", name="features")
+    return torch.cat([features.mean(-1), features.std(-1, correction=0)], -1)
+
+
+def explore(
+    signal: Tensor,
+    *,
+    sample_rate: int,
+    window_ms: float = 25,
+    hop_ms: float = 10,
+    window: str = "hamming",
+    highest: float | None = None,
+) -> plotting.Figure:
+    """Draw a signal's spectrogram for settings in milliseconds: what the chapter's controls call.
+
+    Args:
+        signal: (time,).
+        highest: the highest frequency drawn, in hertz; None: half the sample rate.
+    """
+    window_length = max(2, round(sample_rate * window_ms / 1000))
+    framing = Framing(
+        sample_rate=sample_rate,
+        window_length=window_length,
+        hop=max(1, round(sample_rate * hop_ms / 1000)),
+        n_fft=max(1024, 2 ** math.ceil(math.log2(window_length))),
+        window=window,
+    )
+    level = to_decibels(power_spectrogram(signal, framing))
+    keep = framing.freqs <= (highest or sample_rate / 2)
+    figure, ax = plotting.new_figure(height=3)
+    title = f"{window} window of {window_ms:.0f} ms every {hop_ms:.0f} ms"
+    seconds = framing.seconds(level.shape[1])
+    plotting.draw_spectrogram(
+        ax, level[keep], seconds=seconds, freqs=framing.freqs[keep], title=title
+    )
+    return plotting.finished(figure)

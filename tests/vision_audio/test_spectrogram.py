@@ -308,3 +308,21 @@ def test_bad_input_is_refused_with_the_numbers(message):
 def test_a_signal_of_whole_numbers_is_refused():
     with pytest.raises(TypeError, match=r"torch\.int64.*float"):
         spectrogram.stft(torch.arange(600), DEFAULT)
+
+
+def test_summary_is_mean_and_deviation_and_forgets_the_order():
+    features = noise(2, 5, 30)
+    summary = spectrogram.summarise(features)
+    np.testing.assert_allclose(summary[:, :5], features.numpy().mean(-1))
+    np.testing.assert_allclose(summary[:, 5:], features.numpy().std(-1))
+    torch.testing.assert_close(spectrogram.summarise(features.flip(-1)), summary)
+
+
+@pytest.mark.parametrize(("window_ms", "hop_ms"), [(2, 1), (25, 10), (200, 50)])
+def test_the_controls_draw_a_figure_for_every_setting(window_ms, hop_ms):
+    figure = spectrogram.explore(
+        noise(8000), sample_rate=16000, window_ms=window_ms, hop_ms=hop_ms, highest=4000
+    )
+    picture, _ = figure.axes
+    assert f"{window_ms} ms every {hop_ms} ms" in picture.get_title()
+    assert picture.get_ylim()[1] == pytest.approx(4000, abs=20)

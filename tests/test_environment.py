@@ -1,0 +1,78 @@
+"""One environment: pyproject, the lock and conda's file agree, and Colab needs nothing else."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import mmlib
+from tools import colab
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def locked() -> dict[str, list[str]]:
+    """Return name → locked versions; a package may have one for each range of Pythons."""
+    versions: dict[str, list[str]] = {}
+    for line in (ROOT / "requirements.txt").read_text().splitlines():
+        if match := re.match(r"([\w.-]+)==([^ ;]+)", line):
+            versions.setdefault(match[1].lower(), []).append(match[2])
+    return versions
+
+
+ALL = sorted({*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)})
+
+
+@pytest.mark.parametrize("line", ALL)
+def test_the_lock_holds_every_dependency_within_its_range(line):
+    wanted = Requirement(line)
+    assert wanted.name in locked()
+    assert all(version in wanted.specifier for version in locked()[wanted.name])
+
+
+def test_conda_installs_the_lock_and_nothing_of_its_own():
+    packages = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    *plain, nested = packages
+    assert plain == ["python=3.11", "pip"]
+    assert nested == {"pip": ["-r requirements.txt", "-e ."]}
+    assert PROJECT["requires-python"] == ">=3.11"
+
+
+def test_what_builds_the_book_holds_no_torch():
+    assert not [line for line in EXTRAS["book"] if "torch" in line]
+
+
+def test_one_version():
+    assert PROJECT["version"] == mmlib.__version__
+
+
+@pytest.mark.parametrize("line", PROJECT["dependencies"])
+def test_colab_ships_what_mmlib_needs(line):
+    wanted = Requirement(line)
+    assert colab.COLAB[wanted.name] in wanted.specifier
+
+
+def need_python():
+    try:
+        colab.find_python()
+    except FileNotFoundError as absent:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(absent))
+
+
+def test_installing_in_colab_adds_mmlib_alone():
+    need_python()
+    assert colab.would_install(ROOT) == ["mmlib"]
+
+
+def test_a_package_that_colab_lacks_is_noticed():
+    need_python()
+    without = {name: version for name, version in colab.COLAB.items() if name != "soundfile"}
+    assert "soundfile" in colab.would_install(ROOT, without)

@@ -1,0 +1,94 @@
+"""What pages show: numbers arrive in the book, sounds can be decoded, bad input is refused."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+
+from mmlib import page, plotting
+
+
+def test_glue_is_what_myst_nb_writes():
+    from myst_nb import glue as theirs
+
+    InteractiveShell.instance()
+    shown = []
+    for call in (lambda: page.glue("score", 0.5), lambda: theirs("score", 0.5, display=False)):
+        with capture_output() as captured:
+            call()
+        (output,) = captured.outputs
+        shown.append((output.data, output.metadata["scrapbook"]))
+    assert shown[0] == shown[1]
+
+
+def test_glue_takes_scalars_of_torch_and_numpy_as_plain_numbers():
+    InteractiveShell.instance()
+    with capture_output() as captured:
+        page.glue("a", torch.tensor(2.5))
+        page.glue("b", np.float32(2.5))
+        page.glue("c", "word")
+    texts = [output.data[f"{page.GLUE}text/plain"] for output in captured.outputs]
+    assert texts == ["2.5", "2.5", "word"]
+
+
+def decode(player):
+    data = re.search(r"base64,([^\"]+)", player.data)[1]
+    return soundfile.read(io.BytesIO(base64.b64decode(data)))
+
+
+def test_a_player_plays_the_sound_at_its_own_loudness():
+    signal = 0.25 * torch.sin(torch.arange(800) / 5)
+    samples, rate = decode(page.sound(signal, sample_rate=8000, transcript="a tone"))
+    assert rate == 8000
+    np.testing.assert_allclose(samples, signal, atol=1e-4)
+
+
+def test_a_sound_that_would_clip_is_scaled_down():
+    samples, _ = decode(page.sound([0.0, 4.0, -2.0], sample_rate=8000, transcript="loud"))
+    np.testing.assert_allclose(samples, [0, 1, -0.5], atol=1e-4)
+
+
+def test_a_transcript_cannot_break_out_of_the_page():
+    player = page.sound([0.0, 1.0], sample_rate=8000, transcript='"><script>')
+    assert "<script>" not in player.data
+
+
+@pytest.mark.parametrize(
+    ("signal", "message"),
+    [([[0.0]], r"shape \(1, 1\)"), ([], "needs one axis"), ([0.0, np.nan], "NaN")],
+)
+def test_a_bad_sound_is_refused(signal, message):
+    with pytest.raises(ValueError, match=message):
+        page.sound(signal, sample_rate=8000, transcript="x")
+
+
+def test_a_table_shows_three_digits_and_escapes_bars():
+    text = page.table(
+        ["name", "score"], [["a|b", 0.123456], ["c", torch.tensor(2.0)], ["d", 7]]
+    ).data
+    assert text.splitlines() == [
+        "| name | score |",
+        "| --- | --: |",
+        r"| a\|b | 0.123 |",
+        "| c | 2 |",
+        "| d | 7 |",
+    ]
+
+
+def test_a_scrub_holds_every_picture_and_shows_the_first():
+    figures = [plotting.finished(plotting.new_figure()[0]) for _ in range(3)]
+    text = page.scrub(figures, labels=["one", "two", "three"], name="step").data
+    assert re.findall(r'<img (hidden )?alt="(\w+)"', text) == [
+        ("", "one"),
+        ("hidden ", "two"),
+        ("hidden ", "three"),
+    ]
+    assert "<output>one</output>" in text
+    with pytest.raises(ValueError, match="3 figures and 2 labels"):
+        page.scrub(figures, labels=["one", "two"], name="step")

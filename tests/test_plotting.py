@@ -1,0 +1,60 @@
+"""Plot functions take an Axes and return it, with units on both axes, and draw what they get."""
+
+import numpy as np
+import pytest
+
+from mmlib import plotting
+
+LEVEL = np.random.default_rng(0).normal(size=(5, 7))
+DRAWINGS = {
+    "waveform": lambda ax: plotting.draw_waveform(ax, LEVEL[0], sample_rate=100),
+    "samples": lambda ax: plotting.draw_samples(ax, LEVEL[0], xlabel="sample", ylabel="value"),
+    "spectrum": lambda ax: plotting.draw_spectrum(ax, range(7), LEVEL[0]),
+    "spectrogram": lambda ax: plotting.draw_spectrogram(ax, LEVEL, seconds=range(7)),
+    "filters": lambda ax: plotting.draw_filters(ax, LEVEL, range(7)),
+    "scores": lambda ax: plotting.draw_scores(
+        ax, {"ours": [0.5, 0.6], "theirs": [0.2]}, xlabel="accuracy", chance=0.1
+    ),
+    "confusion": lambda ax: plotting.draw_confusion(ax, [[3, 1], [0, 4]], ["a", "b"]),
+}
+
+
+@pytest.fixture
+def ax():
+    figure, ax = plotting.new_figure()
+    yield ax
+    plotting.finished(figure)
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_every_drawing_labels_its_axes_and_returns_them(ax, name):
+    drawn = DRAWINGS[name](ax)
+    assert drawn is ax
+    assert ax.get_xlabel()
+    assert ax.get_ylabel() or ax.get_yticklabels()
+    ax.figure.canvas.draw()
+
+
+def test_a_waveform_is_drawn_against_seconds(ax):
+    (line,) = plotting.draw_waveform(ax, LEVEL[0], sample_rate=100).lines
+    np.testing.assert_allclose(line.get_xdata(), np.arange(7) / 100)
+    np.testing.assert_allclose(line.get_ydata(), LEVEL[0])
+
+
+def test_a_spectrogram_shows_its_span_below_the_maximum(ax):
+    plotting.draw_spectrogram(ax, LEVEL, seconds=range(7), span=2.0)
+    low, high = ax.collections[0].get_clim()
+    assert high - low == pytest.approx(2.0)
+
+
+def test_rows_of_a_confusion_matrix_are_shares(ax):
+    plotting.draw_confusion(ax, [[3, 1], [0, 4]], ["a", "b"])
+    np.testing.assert_allclose(ax.images[0].get_array(), [[0.75, 0.25], [0, 1]])
+
+
+def test_the_style_is_set_only_when_asked(ax):
+    before = dict(plotting.plt.rcParams)
+    with plotting.plt.rc_context():
+        plotting.use_style()
+        assert plotting.plt.rcParams["figure.constrained_layout.use"]
+    assert dict(plotting.plt.rcParams) == before
