@@ -28,10 +28,12 @@ for name in bbox boldsymbol braket cancel cases centernot color enclose extpfeil
 done
 
 # Widgets. The plain bundle needs no require.js; its address for unknown widgets is cut out, so that
-# no page can ever ask another host for code.
+# no page can ever ask another host for code, and its schema checker is told not to warn in the console.
 get @jupyter-widgets/html-manager@1.0.15
 sed -e 's#https://cdn[^"]*/npm/#./#' -e '/^\/\/# sourceMappingURL/d' \
-    "$scratch/package/dist/embed.js" > "$vendor/widgets/embed.js"
+    -e 's/new(ft())/new(ft())({strict:!1})/' "$scratch/package/dist/embed.js" > "$vendor/widgets/embed.js"
+cp "$scratch/package/dist/1551f4f60c37af51121f.woff2" "$scratch/package/dist/d878b0a6a1144760244f.woff2" \
+    "$vendor/widgets/" # its icons
 cp "$scratch/package/dist/embed.js.LICENSE.txt" "$vendor/widgets/THIRD_PARTY.txt"
 "$python" -c "
 import importlib.metadata as m

@@ -1,0 +1,102 @@
+"""Benchmark tables, rendered from the files that ``make bench`` writes.
+
+    ```{benchmark-table} word2vec
+    ```
+
+reads ``benchmarks/results/word2vec.json``; a missing or malformed file fails the build, so that no
+page can show a number that was not measured. The file holds
+
+    title, command, machine, date    texts; title becomes the caption
+    columns                          [{"key", "label", "digits"?}, …]
+    rows                             [{key: text or number, …}, …]
+    notes                            optional list of sentences under the table
+"""
+
+import json
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+LOGGER = logging.getLogger(__name__)
+RESULTS = "benchmarks/results"
+TEXTS = ("title", "command", "machine", "date")
+
+
+def load_result(path: Path) -> dict:
+    """Return the benchmark result in ``path``.
+
+    Raises:
+        ValueError: the file is missing or lacks something that the table needs.
+    """
+    if not path.exists():
+        raise ValueError(f"{RESULTS}/{path.name} is missing: run `make bench` and commit it")
+    result = json.loads(path.read_text(encoding="utf-8"))
+    for key in (*TEXTS, "columns", "rows"):
+        if not result.get(key):
+            raise ValueError(f"{RESULTS}/{path.name} has no {key}: run `make bench` again")
+    for row in result["rows"]:
+        lacking = [c["key"] for c in result["columns"] if c["key"] not in row]
+        if lacking:
+            raise ValueError(f"{RESULTS}/{path.name}: the row {row} lacks {', '.join(lacking)}")
+    return result
+
+
+def cell_text(value: object, digits: int | None) -> str:
+    """Return ``value`` as the table shows it: numbers grouped and rounded, texts as they are."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "–" if value is None else str(value)
+    return f"{value:,.{digits or 0}f}".replace(",", "\u2009")
+
+
+def build_table(result: dict) -> nodes.table:
+    """Return the docutils table of one result, numbers set flush right."""
+    columns = result["columns"]
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in columns), cols=len(columns))
+    head = nodes.row("", *(build_entry(column["label"], number=False) for column in columns))
+    group += nodes.thead("", head)
+    body = nodes.tbody()
+    for row in result["rows"]:
+        body += nodes.row("", *(build_entry(*shown(row, column)) for column in columns))
+    group += body
+    return nodes.table("", nodes.title("", result["title"]), group, classes=["benchmark"])
+
+
+def shown(row: dict, column: dict) -> tuple[str, bool]:
+    """Return a cell's text and whether it is a number."""
+    value = row[column["key"]]
+    return cell_text(value, column.get("digits")), isinstance(value, int | float)
+
+
+def build_entry(text: str, number: bool) -> nodes.entry:
+    """Return one table cell."""
+    return nodes.entry("", nodes.paragraph("", text), classes=["number"] if number else [])
+
+
+class BenchmarkTable(SphinxDirective):
+    """``benchmark-table``: one result file as a table, with how it was measured."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Render the table, or warn, which the build makes an error."""
+        path = Path(self.env.srcdir, RESULTS, f"{self.arguments[0]}.json")
+        self.env.note_dependency(str(path))
+        try:
+            result = load_result(path)
+        except ValueError as error:
+            LOGGER.warning(str(error), location=self.get_location())
+            return []
+        measured = nodes.paragraph("", "Measured with ", classes=["measured"])
+        measured += nodes.literal("", result["command"])
+        measured += nodes.Text(f" on {result['machine']}, {result['date']}. ")
+        measured += nodes.Text(" ".join(result.get("notes", [])))
+        return [build_table(result), measured]
+
+
+def setup(app: Sphinx) -> dict:
+    """Register with Sphinx."""
+    app.add_directive("benchmark-table", BenchmarkTable)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
