@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from mmlib.data.archives import UnsafeArchiveError, unpack
 from mmlib.data.catalogue import DataSet, Source, find_data_set
+from mmlib.files import written_whole
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -112,9 +113,8 @@ def _fill(data_set: DataSet, scratch: Path, say: Callable[[str], None]) -> None:
         except UnsafeArchiveError as error:
             raise _explain(error, f"{source.url} was not unpacked", data_set) from error
         file.unlink()
-    record = scratch / "digests"
-    record.write_text(json.dumps(digests, indent=1), encoding="utf-8")
-    record.replace(_record_path(data_set))
+    with written_whole(_record_path(data_set)) as record:
+        record.write_text(json.dumps(digests, indent=1), encoding="utf-8")
 
 
 def _download(source: Source, file: Path, data_set: DataSet) -> None:

@@ -8,7 +8,6 @@ import csv
 import math
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from scipy.signal import resample_poly
 from torch import Tensor
 
 from mmlib.data.download import locate
+from mmlib.files import written_whole
 from mmlib.shapes import check_finite, check_floating, check_shape
 
 
@@ -116,11 +116,8 @@ def write_audio(path: str | os.PathLike, samples: Tensor, rate: int) -> None:
     peak = float(samples.abs().max())
     if peak > 1:
         raise ValueError(f"samples reach {peak:.3g}, full scale is 1: divide them by their maximum")
-    path = Path(path)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
-        file = Path(scratch) / path.name
+    with written_whole(path) as file:
         soundfile.write(file, samples.detach().cpu().numpy().T, rate, subtype="PCM_16")
-        file.replace(path)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,200 @@
+"""Real English as lists of words, and the questions that word vectors are examined with.
+
+One simple rule makes the words, the rule of the text8 corpus: lower case, accents dropped, and
+only the letters a to z count, so that ``don't`` becomes ``don t``. Digits go. A sentence ends at
+``.``, ``!`` or ``?`` before white space, and at a blank line.
+"""
+
+import bz2
+import gzip
+import importlib.metadata
+import importlib.util
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmlib.data.download import DataSetError, locate
+
+Sentences = list[list[str]]
+
+BUILTIN_PACKAGES = ("numpy", "scipy", "sklearn")  # mmlib needs them, so they are always there
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n\s*\n")
+_DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
+# what is no English in a docstring: code, output, tables, underlines, "name : type" and directives
+_NOT_PROSE = re.compile(r"^\s*(>>>|\.\.|[-=+|*~^]{2,}|array\(|\[|[\w*, ]+ : |:\w+:|@)")
+
+
+def tokenise(text: str) -> list[str]:
+    """Return the words of ``text``: lower case, accents dropped, runs of the letters a to z.
+
+    The marker ``<unk>`` of WikiText is no word and is dropped.
+    """
+    plain = unicodedata.normalize("NFKD", text.replace("<unk>", " ").lower())
+    plain = re.sub("[\u0300-\u036f]", "", plain)
+    return [sys.intern(word) for word in re.findall("[a-z]+", plain)]
+
+
+def split_sentences(text: str) -> Sentences:
+    """Return the sentences of ``text``, each a list of words; those without a word are dropped."""
+    return [words for part in _SENTENCE_END.split(text) if (words := tokenise(part))]
+
+
+def builtin_corpus() -> Sentences:
+    """Return English that is on every machine which has mmlib: the docstrings of libraries.
+
+    It is what the authors of NumPy, SciPy and scikit-learn wrote about arrays, statistics and
+    learning machines: more than a million words of real English of one narrow kind. Its words
+    have the company they keep in manuals, *mean* with *median* and *rows* with *columns*; of
+    kings and capitals it knows nothing. The same versions of the libraries (``builtin_versions``)
+    give the same corpus.
+    """
+    sentences = []
+    for package in BUILTIN_PACKAGES:
+        root = Path(importlib.util.find_spec(package).origin).parent
+        for path in sorted(root.rglob("*.py")):
+            if "tests" not in path.relative_to(root).parts:
+                for docstring in _DOCSTRING.findall(path.read_text(encoding="utf-8")):
+                    sentences += _prose(docstring)
+    return sentences
+
+
+def builtin_versions() -> dict[str, str]:
+    """Return the version of each library that ``builtin_corpus`` reads."""
+    owners = importlib.metadata.packages_distributions()
+    return {name: importlib.metadata.version(owners[name][0]) for name in BUILTIN_PACKAGES}
+
+
+def _prose(docstring: str) -> Iterator[list[str]]:
+    """Yield the sentences of a docstring that have five words or more; code and tables go."""
+    lines = ["" if _NOT_PROSE.match(line) else line for line in docstring.splitlines()]
+    for words in split_sentences("\n".join(lines)):
+        if len(words) >= 5:
+            yield words
+
+
+def wikipedia(folder: Path | None = None) -> Sentences:
+    """Return 106 articles of the English Wikipedia, Anarchism to Algorithm.
+
+    Reads ``articles.txt``; where there is only the dump excerpt as it was downloaded, gensim
+    takes the markup out of it, and lines of less than twenty words (lists, headings) go.
+
+    Raises:
+        DataSetError: the data set is neither here nor to be had, or gensim is not installed.
+    """
+    folder = locate("wikipedia") if folder is None else folder
+    ready = folder / "articles.txt"
+    if ready.exists():
+        return split_sentences(ready.read_text(encoding="utf-8"))
+    try:
+        from gensim.corpora import wikicorpus
+    except ImportError as error:
+        raise DataSetError(
+            "wikipedia: gensim takes the markup out of the articles: pip install gensim"
+        ) from error
+    sentences = []
+    with bz2.open(folder / "enwiki-shortened.xml.bz2") as dump:
+        for _, text, _ in wikicorpus.extract_pages(dump, filter_namespaces=("0",)):
+            lines = wikicorpus.filter_wiki(text).splitlines()
+            sentences += split_sentences("\n".join(x for x in lines if len(x.split()) >= 20))
+    return sentences
+
+
+def wikitext2(folder: Path | None = None) -> Sentences:
+    """Return WikiText-2: those of its parts train, valid and test that are there."""
+    folder = locate("wikitext-2") if folder is None else folder
+    parts = [folder / f"{part}.txt" for part in ("train", "valid", "test")]
+    return _read(folder, [part for part in parts if part.exists()], split_sentences)
+
+
+def speeches(folder: Path | None = None) -> Sentences:
+    """Return the inaugural and State of the Union addresses of the presidents of the US."""
+    folder = locate("us-presidential-speeches") if folder is None else folder
+    files = [*folder.glob("inaugural/*.txt"), *folder.glob("state_union/*.txt")]
+    return _read(folder, sorted(files), split_sentences)
+
+
+def captions(folder: Path | None = None) -> Sentences:
+    """Return the English captions of Multi30K, training and validation, one sentence a line."""
+    folder = locate("multi30k-captions") if folder is None else folder
+    files = sorted(folder.glob("data/task2/raw/*.en.gz"))
+    held_in = [path for path in files if path.name.startswith(("train", "val"))]
+    return _read(folder, held_in, lambda text: split_sentences(text.replace("\n", "\n\n")))
+
+
+CORPORA: dict[str, Callable[[Path | None], Sentences]] = {
+    "wikipedia": wikipedia,
+    "wikitext-2": wikitext2,
+    "us-presidential-speeches": speeches,
+    "multi30k-captions": captions,
+}
+
+
+def english_corpus() -> Sentences:
+    """Return the four real corpora, one after the other.
+
+    Raises:
+        DataSetError: one of them is neither here nor to be had.
+    """
+    return [sentence for read in CORPORA.values() for sentence in read(None)]
+
+
+def _read(folder: Path, paths: list[Path], split: Callable[[str], Sentences]) -> Sentences:
+    if not paths:
+        raise DataSetError(f"{folder} holds none of the corpus's files: remove it, fetch it again")
+    sentences = []
+    for path in paths:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError:  # a few of the speeches
+            text = raw.decode("latin-1")
+        sentences += split(text)
+    return sentences
+
+
+@dataclass(frozen=True)
+class WordPair:
+    """Two words and how alike people found them, 0 to 10."""
+
+    first: str
+    second: str
+    similarity: float
+
+
+def word_pairs(name: str, folder: Path | None = None) -> list[WordPair]:
+    """Return the word pairs of ``"wordsim353"`` (relatedness) or ``"simlex999"`` (similarity).
+
+    Words are in lower case, as in the corpora.
+
+    Raises:
+        ValueError: ``name`` is neither.
+    """
+    files = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
+    if name not in files:
+        raise ValueError(f"no word pairs are called {name!r}; there are {' and '.join(files)}")
+    folder = locate("word-similarity-eval") if folder is None else folder
+    pairs = []
+    for line in (folder / files[name]).read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            first, second, similarity = line.lower().split("\t")
+            pairs.append(WordPair(first, second, float(similarity)))
+    return pairs
+
+
+def analogy_questions(folder: Path | None = None) -> dict[str, list[tuple[str, str, str, str]]]:
+    """Return the analogies of Mikolov et al. 2013 by group: (a, b, c, d), a is to b as c is to d.
+
+    Words are in lower case, as in the corpora.
+    """
+    folder = locate("word-similarity-eval") if folder is None else folder
+    groups: dict[str, list[tuple[str, str, str, str]]] = {}
+    for line in (folder / "questions-words.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith(":"):
+            questions = groups.setdefault(line[1:].strip(), [])
+        elif line:
+            a, b, c, d = line.lower().split()
+            questions.append((a, b, c, d))
+    return groups

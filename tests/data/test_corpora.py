@@ -1,0 +1,158 @@
+"""From raw text to sentences of words, the corpora's files, and the examination questions."""
+
+import bz2
+import gzip
+import sys
+
+import pytest
+
+from mmlib.data import corpora
+from mmlib.data.corpora import (
+    CORPORA,
+    analogy_questions,
+    builtin_corpus,
+    builtin_versions,
+    captions,
+    speeches,
+    split_sentences,
+    tokenise,
+    wikipedia,
+    wikitext2,
+    word_pairs,
+)
+from mmlib.data.download import DataSetError
+
+
+def test_words_are_runs_of_the_letters_a_to_z():
+    assert tokenise("Don't say ‘naïve’ 3 times: it's <unk> well-known.") == (
+        ["don", "t", "say", "naive", "times", "it", "s", "well", "known"]
+    )
+
+
+def test_a_sentence_ends_at_a_stop_or_a_blank_line():
+    text = 'One two. "Three four?" Five\nsix version 1.5 seven\n\n = Title = \n \nEight'
+    assert [" ".join(words) for words in split_sentences(text)] == [
+        "one two",
+        "three four",
+        "five six version seven",
+        "title",
+        "eight",
+    ]
+
+
+def test_prose_is_kept_and_code_is_not():
+    docstring = """Return the mean of the numbers.
+
+    Parameters
+    ----------
+    x : array_like
+        The numbers of which the mean is taken.
+
+    >>> mean([1, 2, 3, 4, 5, 6, 7, 8, 9])
+    array([one, two, three, four, five, six, seven])
+    """
+    assert [" ".join(words) for words in corpora._prose(docstring)] == [
+        "return the mean of the numbers",
+        "the numbers of which the mean is taken",
+    ]
+
+
+@pytest.fixture(scope="module")
+def builtin():
+    return builtin_corpus()
+
+
+def test_the_builtin_corpus_is_large_enough_and_english(builtin):
+    words = [word for sentence in builtin for word in sentence]
+    assert len(words) > 500_000
+    assert min(map(len, builtin)) >= 5
+    for word, at_least in (("the", 0.04), ("of", 0.015), ("array", 0.002)):
+        assert words.count(word) / len(words) > at_least
+    assert set(builtin_versions()) == {"numpy", "scipy", "sklearn"}
+
+
+def test_the_docstrings_are_those_that_python_itself_finds(builtin):
+    import scipy.stats
+
+    first = split_sentences(scipy.stats.pearsonr.__doc__)[0]
+    assert "correlation" in first
+    assert first in builtin
+
+
+def test_text_in_utf8_and_latin1_is_read_in_order_of_the_files(tmp_path):
+    (tmp_path / "inaugural").mkdir()
+    (tmp_path / "state_union").mkdir()
+    (tmp_path / "state_union/1.txt").write_bytes("Our café.".encode("latin-1"))
+    (tmp_path / "inaugural/2.txt").write_text("Their café.", encoding="utf-8")
+    assert speeches(tmp_path) == [["their", "cafe"], ["our", "cafe"]]
+
+
+def test_captions_are_one_sentence_a_line_and_the_test_part_stays_away(tmp_path):
+    folder = tmp_path / "data/task2/raw"
+    folder.mkdir(parents=True)
+    for name, text in (("train.1", "A dog\nTwo cats run"), ("test_2016.1", "Secret")):
+        (folder / f"{name}.en.gz").write_bytes(gzip.compress(text.encode()))
+    assert captions(tmp_path) == [["a", "dog"], ["two", "cats", "run"]]
+
+
+def test_wikitext_is_read_from_the_parts_that_are_there(tmp_path):
+    (tmp_path / "valid.txt").write_text(" = A = \n \n The <unk> is well @-@ known . \n")
+    assert wikitext2(tmp_path) == [["a"], ["the", "is", "well", "known"]]
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    for read in (speeches, captions, wikitext2):
+        with pytest.raises(DataSetError, match=rf"{tmp_path.name} holds none of the corpus"):
+            read(tmp_path)
+
+
+PAGE = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/"><page><title>Cat</title>
+<ns>0</ns><id>1</id><revision><id>2</id><text>'''Cats''' are [[animal|small animals]] that live
+{{citation}}</text></revision></page></mediawiki>"""
+
+
+def test_wikipedia_markup_is_taken_out_of_the_downloaded_dump(tmp_path):
+    pytest.importorskip("gensim")
+    line = " ".join(["they sleep all day and hunt at night"] * 3)
+    page = PAGE.replace("that live", f"that live {line}.\n* a short list entry")
+    (tmp_path / "enwiki-shortened.xml.bz2").write_bytes(bz2.compress(page.encode()))
+    assert wikipedia(tmp_path) == [f"cats are small animals that live {line}".split()]
+    (tmp_path / "articles.txt").write_text("Ready text goes first.")
+    assert wikipedia(tmp_path) == [["ready", "text", "goes", "first"]]
+
+
+def test_without_gensim_the_dump_is_a_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gensim.corpora", None)
+    with pytest.raises(DataSetError, match="pip install gensim"):
+        wikipedia(tmp_path)
+
+
+def test_word_pairs_and_analogies_are_read_in_lower_case(tmp_path):
+    (tmp_path / "wordsim353.tsv").write_text("# Word 1\tWord 2\tHuman\nFBI\tcrime\t6.94\n")
+    (pair,) = word_pairs("wordsim353", tmp_path)
+    assert (pair.first, pair.second, pair.similarity) == ("fbi", "crime", 6.94)
+    (tmp_path / "questions-words.txt").write_text(
+        ": family\nboy girl King Queen\n: gram\na b c d\n"
+    )
+    assert analogy_questions(tmp_path) == {
+        "family": [("boy", "girl", "king", "queen")],
+        "gram": [("a", "b", "c", "d")],
+    }
+    with pytest.raises(ValueError, match="there are wordsim353 and simlex999"):
+        word_pairs("wordsim", tmp_path)
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_the_real_corpora_are_english(name, real_data):
+    sentences = CORPORA[name](real_data(name))
+    words = [word for sentence in sentences for word in sentence]
+    assert len(words) > 300_000
+    assert words.count("the") / len(words) > 0.02
+
+
+def test_the_real_questions_are_all_there(real_data):
+    folder = real_data("word-similarity-eval")
+    assert len(word_pairs("wordsim353", folder)) == 353
+    assert len(word_pairs("simlex999", folder)) == 999
+    groups = analogy_questions(folder)
+    assert (len(groups), sum(map(len, groups.values()))) == (14, 19544)
