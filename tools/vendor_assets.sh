@@ -28,9 +28,11 @@ for name in bbox boldsymbol braket cancel cases centernot color enclose extpfeil
 done
 
 # Widgets. The plain bundle needs no require.js; its address for unknown widgets is cut out, so that
-# no page can ever ask another host for code, and its schema checker is told not to warn in the console.
+# no page can ever ask another host for code; its schema checker is told not to warn in the console;
+# and it sets its labels with MathJax 3, where it would call MathJax 2.
 get @jupyter-widgets/html-manager@1.0.15
 sed -e 's#https://cdn[^"]*/npm/#./#' -e '/^\/\/# sourceMappingURL/d' \
+    -e 's/void 0!==window.MathJax&&MathJax.Hub.Queue(\["Typeset",MathJax.Hub,e\])/window.MathJax?.startup?.promise?.then(()=>MathJax.typesetPromise([e]))/' \
     -e 's/new(ft())/new(ft())({strict:!1})/' "$scratch/package/dist/embed.js" > "$vendor/widgets/embed.js"
 cp "$scratch/package/dist/1551f4f60c37af51121f.woff2" "$scratch/package/dist/d878b0a6a1144760244f.woff2" \
     "$vendor/widgets/" # its icons

@@ -1,9 +1,3 @@
-// ipywidgets typesets labels through MathJax 2's queue; hand it MathJax 3's way of doing so.
-function bridgeMathJax() {
-  window.MathJax = window.MathJax || {};
-  window.MathJax.Hub ??= { Queue: ([, , element]) => window.MathJax.typesetPromise?.([element]) };
-}
-
 // Scrollable boxes can be reached with the keyboard, so that nobody needs a mouse to read a wide table.
 function makeScrollersFocusable() {
   const boxes = document.querySelectorAll("div.highlight pre, div.cell_output .output, .cell_output pre, .math");
@@ -31,7 +25,6 @@ function openAllForPrint() {
 }
 
 window.addEventListener("load", () => {
-  bridgeMathJax();
   makeScrollersFocusable();
   nameControls();
   new MutationObserver(nameControls).observe(document.body, { childList: true, subtree: true });
