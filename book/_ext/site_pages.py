@@ -27,6 +27,7 @@ REPAIRS = [
     # a list role whose children are not list items
     (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
 ]
+NAMELESS_SOUND = re.compile(r"<audio(?=[\s>])(?![^>]*aria-label)")
 # Bibliography entries carry a role that wants a parent which the line above took away.
 CITATION = re.compile(r'(<div class="citation"[^>]*?) role="doc-biblioentry"')
 
@@ -69,14 +70,14 @@ def clean_page(app: Sphinx, pagename: str, templatename: str, context: dict, doc
 
 
 def name_sounds(app: Sphinx, doctree: nodes.document) -> None:
-    """Give every sound player its figure's caption as its name."""
-    for player in doctree.findall(nodes.raw):
-        if "<audio" not in player.astext():
+    """Give every sound player without a name its figure's caption as its name."""
+    for player in list(doctree.findall(nodes.raw)):
+        if not NAMELESS_SOUND.search(player.astext()):
             continue
         figure = next((node for node in parents(player) if isinstance(node, nodes.figure)), None)
         captions = list(figure.findall(nodes.caption)) if figure else []
         label = html.escape(captions[0].astext() if captions else "Sound", quote=True)
-        text = re.sub(r"<audio(?=\s|>)", f'<audio aria-label="{label}"', player.astext())
+        text = NAMELESS_SOUND.sub(f'<audio aria-label="{label}"', player.astext())
         player.replace_self(nodes.raw("", text, format="html"))
 
 
