@@ -10,6 +10,8 @@ recordings
     real sounds: ESC-50, the free spoken digits; one audio file
 splits
     training and test parts that share no source recording
+batches
+    tensors cut into batches, shuffled anew each epoch
 corpora
     real English text and the word-similarity questions
 vocabulary
