@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmlib.files import written_whole
 from mmlib.homework import confinement
 from mmlib.homework.exercises import (
     Case,
@@ -20,7 +21,7 @@ from mmlib.homework.exercises import (
     judge_answers,
     load_exercises,
 )
-from mmlib.homework.report import Graded, Mark, Report, to_json, to_markdown, write_atomically
+from mmlib.homework.report import Graded, Mark, Report, to_json, to_markdown
 from mmlib.homework.sandbox import Call, Limits, Outcome, run_submission
 from mmlib.homework.submissions import SUFFIXES, read_cells
 
@@ -105,6 +106,11 @@ def grade_folder(
     return Report(seed, tuple(confinement.describe()), tuple(graded))
 
 
+def _write(path: Path, text: str) -> None:
+    with written_whole(path) as file:
+        file.write_text(text, encoding="utf-8")
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m mmlib.homework.grade", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder with one .ipynb or .py a student")
@@ -127,8 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         report = grade_folder(options.folder, chapter=options.chapter, seed=seed, limits=limits)
         if options.report:
-            write_atomically(options.report, to_json(report))
-            write_atomically(options.report.with_suffix(".md"), to_markdown(report))
+            _write(options.report, to_json(report))
+            _write(options.report.with_suffix(".md"), to_markdown(report))
     except (OSError, ValueError) as error:
         print(f"not graded: {error}", file=sys.stderr)
         return 2

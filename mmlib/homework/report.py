@@ -1,11 +1,9 @@
 """A folder's marks as JSON for machines and as a Markdown table for people."""
 
-import html
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
-from pathlib import Path
+
+_ESCAPES = {ord(character): f"\\{character}" for character in "\\`*[]|<>&"}
 
 
 @dataclass(frozen=True)
@@ -78,21 +76,5 @@ def _exercise_table(graded: Graded) -> list[str]:
 
 
 def _inline(text: str) -> str:
-    """Return a stranger's text so that it stays one line of one table cell and marks up nothing."""
-    text = html.escape(" ".join(text.split()), quote=False)
-    for character in "\\`*_[]|#~!":
-        text = text.replace(character, f"&#{ord(character)};")
-    return text
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    """Return a stranger's text so that it stays within its line and cell, and makes no links."""
+    return " ".join(text.split()).translate(_ESCAPES)

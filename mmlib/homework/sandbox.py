@@ -150,7 +150,7 @@ def _environment(folder: Path, token: str) -> dict[str, str]:
 
 def _drain(stream: Any, kept: bytearray) -> None:
     """Read all that is printed, keep the beginning."""
-    with contextlib.suppress(OSError, ValueError):
+    with stream, contextlib.suppress(OSError):
         while chunk := stream.read1(65536):
             kept += chunk[: _KEPT_OUTPUT - len(kept)]
 

@@ -15,28 +15,28 @@ from mmlib.homework.exercises import Case, Exercise
 from mmlib.homework.pitch import judge_pitch
 
 
-def frame_count(samples: int, window: int, hop: int) -> int:
+def _frame_count(samples: int, window: int, hop: int) -> int:
     """Return how many windows lie whole inside the signal."""
     return 0 if samples < window else 1 + (samples - window) // hop
 
 
-def hamming(length: int) -> np.ndarray:
+def _hamming(length: int) -> np.ndarray:
     """Return the periodic Hamming window, (length,)."""
     return 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(length) / length)
 
 
-def dft_power(frame: np.ndarray) -> np.ndarray:
+def _dft_power(frame: np.ndarray) -> np.ndarray:
     """Return |X[k]|² for k = 0 … N // 2, (freqs,)."""
     return np.abs(np.fft.rfft(frame)) ** 2
 
 
-def power_spectrogram(signal: np.ndarray, window: np.ndarray, hop: int) -> np.ndarray:
+def _power_spectrogram(signal: np.ndarray, window: np.ndarray, hop: int) -> np.ndarray:
     """Return the power of each windowed frame, (freqs, frames)."""
     frames = np.lib.stride_tricks.sliding_window_view(signal, len(window))[::hop]
     return np.abs(np.fft.rfft(frames * window)).T ** 2
 
 
-def mel_filters(rate: int, n_fft: int, n_mels: int) -> np.ndarray:
+def _mel_filters(rate: int, n_fft: int, n_mels: int) -> np.ndarray:
     """Return triangles of height 1, evenly spaced in HTK mel from 0 to rate / 2, (mels, freqs)."""
     top = 2595 * np.log10(1 + rate / 2 / 700)
     edges = 700 * (10 ** (np.linspace(0, top, n_mels + 2) / 2595) - 1)
@@ -58,28 +58,28 @@ def _frame_count_cases(rng: np.random.Generator) -> list[Case]:
         ]
         triples += [(window // 2 - 1, window, max(1, hop // 2)), (window - 1, window, hop)]
     return [
-        Case({"samples": int(s), "window": int(w), "hop": int(h)}, int(frame_count(s, w, h)))
+        Case({"samples": int(s), "window": int(w), "hop": int(h)}, int(_frame_count(s, w, h)))
         for s, w, h in triples
     ]
 
 
 def _hamming_cases(rng: np.random.Generator) -> list[Case]:
     lengths = [4, 5, 400, *map(int, rng.integers(6, 600, 5))]
-    return [Case({"length": length}, hamming(length)) for length in lengths]
+    return [Case({"length": length}, _hamming(length)) for length in lengths]
 
 
 def _dft_power_cases(rng: np.random.Generator) -> list[Case]:
     lengths = [8, 9, *map(int, rng.integers(10, 64, 4))]
     frames = [rng.normal(size=length) for length in lengths]
-    return [Case({"frame": frame}, dft_power(frame)) for frame in frames]
+    return [Case({"frame": frame}, _dft_power(frame)) for frame in frames]
 
 
 def _power_spectrogram_cases(rng: np.random.Generator) -> list[Case]:
     cases = []
     for window, hop, count, rest in ((64, 16, 9, 0), (50, 20, 7, 11), (33, 33, 4, 5)):
         signal = rng.normal(size=window + hop * (count + int(rng.integers(5))) + rest)
-        weights = hamming(window)
-        truth = power_spectrogram(signal, weights, hop)
+        weights = _hamming(window)
+        truth = _power_spectrogram(signal, weights, hop)
         cases.append(Case({"signal": signal, "window": weights, "hop": hop}, truth))
     return cases
 
@@ -87,7 +87,7 @@ def _power_spectrogram_cases(rng: np.random.Generator) -> list[Case]:
 def _mel_filters_cases(rng: np.random.Generator) -> list[Case]:
     settings = [(16000, 400, 12), (8000, 256, 10), (22050, 1024, int(rng.integers(18, 30)))]
     return [
-        Case({"rate": rate, "n_fft": n_fft, "n_mels": mels}, mel_filters(rate, n_fft, mels))
+        Case({"rate": rate, "n_fft": n_fft, "n_mels": mels}, _mel_filters(rate, n_fft, mels))
         for rate, n_fft, mels in settings
     ]
 
