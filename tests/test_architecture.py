@@ -11,7 +11,17 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("foundations", "vision_text", "vision_audio", "vision_3d")
 FLOOR_1 = {"runtime", "shapes", "files", "checkpoint"}
-FLOOR_2 = {"world", "data", "training", "metrics", "plotting", "page", "homework"}
+FLOOR_2 = {
+    "world",
+    "data",
+    "training",
+    "checkpoint",
+    "metrics",
+    "probe",
+    "plotting",
+    "page",
+    "homework",
+}
 LONGEST_CELL = 20  # lines of code
 LONGEST_PROSE = 170  # words
 

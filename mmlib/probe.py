@@ -1,0 +1,44 @@
+"""What a linear classifier can read from features: the common measure of a representation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from mmlib.shapes import check_finite, check_shape
+
+
+def linear_probe(
+    train: Tensor, labels: Sequence, test: Tensor, *, strength: float = 1.0
+) -> np.ndarray:
+    """Train logistic regression on standardised features and return its answers on new ones.
+
+    Args:
+        train: (items, features), for training.
+        labels: (items,), the class of each training item: numbers or words.
+        test: (others, features).
+        strength: inverse of the ridge penalty; smaller is smoother.
+
+    Returns:
+        (others,) the predicted labels.
+
+    Raises:
+        ValueError: shapes do not fit, a value is not finite, or there is only one class.
+    """
+    size = check_shape(train, "items features", name="train")
+    check_shape(test, f"others {size['features']}", name="test")
+    check_finite(train, name="train")
+    check_finite(test, name="test")
+    labels = np.asarray(labels)
+    if labels.shape != (size["items"],):
+        raise ValueError(f"labels have shape {labels.shape}, train has {size['items']} items")
+    if len(np.unique(labels)) < 2:
+        raise ValueError(f"all labels are {labels[0]!r}: a classifier needs two classes or more")
+    model = LogisticRegression(C=strength, max_iter=3000, tol=1e-3)
+    with threadpool_limits(1):  # two threads on such small products only wait for each other
+        model = make_pipeline(StandardScaler(), model).fit(train.numpy(force=True), labels)
+        return model.predict(test.numpy(force=True))

@@ -1,0 +1,53 @@
+"""The linear probe reads what is linear and nothing else."""
+
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from mmlib.probe import linear_probe
+from mmlib.runtime import make_generator
+
+X = torch.randn(400, 6, generator=make_generator(0))
+
+
+def accuracy(features, labels):
+    answers = linear_probe(features[:200], labels[:200], features[200:])
+    return (torch.as_tensor(answers) == labels[200:]).float().mean()
+
+
+def test_it_reads_a_linear_rule_and_not_a_product():
+    assert accuracy(X, (X[:, 0] + X[:, 1] > 0).long()) > 0.95
+    assert accuracy(X, (X[:, 0] * X[:, 1] > 0).long()) < 0.65
+
+
+def test_it_does_not_care_for_scale_and_offset():
+    labels = (X[:, 0] > 0).long()
+    moved = X * torch.tensor([1e3, 1e-3, 1, 1, 1, 1]) + 50
+    assert accuracy(moved, labels) > 0.95
+
+
+def test_it_is_scikit_learns_logistic_regression():
+    labels = (X[:, 0] - 2 * X[:, 3] + 0.5 * X[:, 5] ** 2 > 0).long().numpy()
+    scaled = (X - X[:200].mean(0)) / X[:200].std(0, correction=0)
+    theirs = LogisticRegression(tol=1e-3, max_iter=3000).fit(scaled[:200], labels[:200])
+    ours = linear_probe(X[:200], labels[:200], X[200:])
+    assert (ours == theirs.predict(scaled[200:])).mean() > 0.99
+
+
+def test_labels_may_be_words():
+    labels = ["bell" if value > 0 else "drum" for value in X[:200, 0]]
+    assert set(linear_probe(X[:200], labels, X[200:])) == {"bell", "drum"}
+
+
+@pytest.mark.parametrize(
+    ("train", "labels", "test", "message"),
+    [
+        (X, [0, 1], X, "400 items"),
+        (X, [1] * 400, X, "two classes"),
+        (X, [0, 1] * 200, X[:, :3], "need size 6"),
+        (X / 0, [0, 1] * 200, X, "NaN or infinite"),
+    ],
+)
+def test_bad_input_is_refused(train, labels, test, message):
+    with pytest.raises(ValueError, match=message):
+        linear_probe(train, labels, test)
