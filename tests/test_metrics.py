@@ -1,0 +1,181 @@
+"""Each score against its definition, written out the slow and obvious way."""
+
+import math
+import statistics
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmlib.metrics import (
+    Estimate,
+    accuracy,
+    analogy_hits,
+    confusion_matrix,
+    mean_and_interval,
+    median_rank,
+    recall_at,
+    retrieval_ranks,
+    share,
+    spearman,
+    word_similarity,
+)
+from mmlib.runtime import make_generator
+
+CLASSES = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=50)
+
+
+@given(pairs=CLASSES)
+def test_accuracy_is_the_share_of_equals_with_the_interval_of_wilson(pairs):
+    predicted, true = torch.tensor(pairs).unbind(1)
+    found = accuracy(predicted, true)
+    n, p, z = len(pairs), sum(a == b for a, b in pairs) / len(pairs), 1.959963984540054
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    assert found.value == pytest.approx(p)
+    assert found.low == pytest.approx(middle - reach, abs=1e-9)
+    assert found.high == pytest.approx(middle + reach, abs=1e-9)
+
+
+def test_the_wilson_interval_holds_the_truth_about_as_often_as_it_says():
+    draws = torch.rand(400, 60, generator=make_generator(0)) < 0.3
+    inside = [found.low <= 0.3 <= found.high for found in map(share, draws)]
+    assert 0.92 < sum(inside) / 400 < 0.98
+
+
+def test_the_mean_of_seeds_has_the_t_interval():
+    # t = 2.776 for 4 degrees of freedom and 95 %, from any printed table
+    values = [0.61, 0.64, 0.58, 0.66, 0.62]
+    found = mean_and_interval(values)
+    error = statistics.stdev(values) / math.sqrt(5)
+    assert found.value == pytest.approx(statistics.mean(values))
+    assert found.high - found.value == pytest.approx(2.776 * error, rel=1e-3)
+    assert found.value - found.low == pytest.approx(2.776 * error, rel=1e-3)
+    assert mean_and_interval(values, confidence=0.5).high < found.high
+    assert mean_and_interval([1.0, 1.0]) == Estimate(1.0, 1.0, 1.0)
+
+
+def test_an_estimate_is_written_as_in_a_table():
+    assert str(Estimate(0.5, 0.25, 0.75)) == "0.500 (0.250 to 0.750)"
+
+
+@given(pairs=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=30))
+def test_spearman_is_the_correlation_of_ranks_in_which_ties_share(pairs):
+    def ranks(values):
+        below = [sum(other < value for other in values) for value in values]
+        return [b + (values.count(v) + 1) / 2 for b, v in zip(below, values, strict=True)]
+
+    first, second = (list(column) for column in zip(*pairs, strict=True))
+    tensors = torch.tensor(first).float(), torch.tensor(second).float()
+    if len(set(first)) == 1 or len(set(second)) == 1:
+        with pytest.raises(ValueError, match="are equal: a correlation needs some that differ"):
+            spearman(*tensors)
+        return
+    expected = statistics.correlation(ranks(first), ranks(second))
+    assert spearman(*tensors) == pytest.approx(expected, abs=1e-9)
+    assert spearman(tensors[0].exp(), tensors[1]) == pytest.approx(expected, abs=1e-9)
+
+
+@given(pairs=CLASSES)
+def test_the_confusion_matrix_counts_true_rows_and_predicted_columns(pairs):
+    predicted, true = torch.tensor(pairs).unbind(1)
+    found = confusion_matrix(predicted, true, classes=5)
+    expected = torch.zeros(5, 5, dtype=torch.int64)
+    for a, b in pairs:
+        expected[b, a] += 1
+    assert torch.equal(found, expected)
+
+
+def test_a_class_out_of_range_is_refused():
+    with pytest.raises(ValueError, match=r"from 0 to 3, with classes=3 they must lie in 0 to 2"):
+        confusion_matrix(torch.tensor([0, 3]), torch.tensor([0, 1]), classes=3)
+
+
+def test_word_similarity_is_the_correlation_of_cosines_with_people():
+    vectors = torch.randn(10, 4, generator=make_generator(0))
+    pairs = torch.combinations(torch.arange(10))[::2]  # 45 pairs of different words, every second
+    human = torch.rand(23, generator=make_generator(2))
+    lengths = vectors.norm(dim=1)
+    cosines = torch.stack([vectors[a] @ vectors[b] / lengths[a] / lengths[b] for a, b in pairs])
+    assert word_similarity(vectors, pairs, human) == pytest.approx(spearman(cosines, human))
+    assert word_similarity(vectors, pairs, 3 * cosines + 1) == pytest.approx(1)
+    stretched = vectors * torch.arange(1, 11).unsqueeze(1)
+    assert word_similarity(stretched, pairs, human) == pytest.approx(spearman(cosines, human))
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_analogies_are_answered_as_by_trying_every_word(block):
+    vectors = torch.randn(12, 3, generator=make_generator(0))
+    questions = torch.randint(12, (40, 4), generator=make_generator(1))
+    unit = vectors / vectors.norm(dim=1, keepdim=True)
+    expected = []
+    for a, b, c, d in questions.tolist():
+        target = unit[b] - unit[a] + unit[c]
+        allowed = [word for word in range(12) if word not in (a, b, c)]
+        expected.append(max(allowed, key=lambda word: float(unit[word] @ target)) == d)
+    assert 0 < sum(expected) < 40
+    assert analogy_hits(vectors, questions, block=block).tolist() == expected
+
+
+def test_a_plane_of_gender_and_royalty_is_solved_and_a_question_word_is_never_the_answer():
+    man, woman, king, queen = 0, 1, 2, 3
+    vectors = torch.tensor([[1.0, 0.2, 0.1], [1.0, -0.2, 0.1], [0.2, 0.2, 1.0], [0.2, -0.2, 1.0]])
+    questions = torch.tensor([[man, woman, king, queen], [king, queen, man, woman]])
+    assert analogy_hits(vectors, questions).tolist() == [True, True]
+    never = torch.tensor([[man, woman, king, king]])
+    assert analogy_hits(vectors, never).tolist() == [False]
+
+
+@given(scores=st.lists(st.lists(st.integers(0, 4), min_size=6, max_size=6), min_size=1, max_size=6))
+def test_ranks_are_places_in_the_sorted_list_with_ties_against_the_model(scores):
+    targets = [query % 6 for query in range(len(scores))]
+    ranks = retrieval_ranks(torch.tensor(scores).float(), torch.tensor(targets))
+    expected = []
+    for row, target in zip(scores, targets, strict=True):
+        order = sorted(range(6), key=lambda i: (-row[i], i == target))
+        expected.append(order.index(target) + 1)
+    assert ranks.tolist() == expected
+    assert median_rank(ranks) == statistics.median(expected)
+    for k in (1, 3, 6):
+        assert recall_at(ranks, k).value == pytest.approx(
+            sum(r <= k for r in expected) / len(expected)
+        )
+
+
+def test_perfect_useless_and_chance_retrieval():
+    assert retrieval_ranks(torch.eye(5)).tolist() == [1] * 5
+    assert retrieval_ranks(torch.zeros(5, 5)).tolist() == [5] * 5
+    chance = retrieval_ranks(
+        torch.rand(2000, 100, generator=make_generator(0)), torch.zeros(2000).long()
+    )
+    assert recall_at(chance, 10).value == pytest.approx(0.1, abs=0.02)
+    assert median_rank(chance) == pytest.approx(50.5, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: accuracy(torch.zeros(2), torch.zeros(3)), "there are 2 and 3 items"),
+        (lambda: accuracy(torch.zeros(0), torch.zeros(0)), "is empty"),
+        (lambda: share(torch.ones(3) > 0, confidence=95), "confidence is 95"),
+        (lambda: mean_and_interval([0.5]), "needs 2 at least: run more seeds"),
+        (lambda: mean_and_interval([0.5, math.nan]), "values has 1 of 2 values that are NaN"),
+        (lambda: spearman(torch.tensor([1.0, math.inf]), torch.rand(2)), "NaN or infinite"),
+        (lambda: retrieval_ranks(torch.rand(2, 3)), "need size 2 where it has 3"),
+        (lambda: retrieval_ranks(torch.rand(2, 3), torch.zeros(3).long()), "need size 2"),
+        (lambda: retrieval_ranks(torch.full((2, 2), math.nan)), "NaN"),
+        (lambda: recall_at(torch.tensor([1]), 0), "k is 0"),
+        (lambda: median_rank(torch.zeros(0)), "is empty"),
+        (lambda: analogy_hits(torch.rand(5, 2), torch.zeros(3, 3).long()), "questions 4|size 4"),
+        (lambda: word_similarity(torch.rand(5), torch.zeros(1, 2), torch.zeros(1)), "1 axes"),
+    ],
+)
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_hits_must_be_boolean():
+    with pytest.raises(TypeError, match=r"must be torch\.bool"):
+        share(torch.tensor([1, 0]))
