@@ -4,14 +4,16 @@
     :needs: Python and NumPy; what a sine wave is
     ```
 
-The reading time is counted from the page, the run time comes from ``book/run_times.json`` (seconds,
-written by ``make notebooks``), the Colab address from ``repository.url`` in ``_config.yml``: none is typed.
+The reading time is counted from the page, the run time comes from ``book/run_times.json``
+(seconds, written by ``make notebooks``), the Colab address from ``repository.url`` in
+``_config.yml``: none is typed.
 """
 
 import html
 import json
 import math
 from pathlib import Path
+from typing import ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -33,7 +35,7 @@ class chapter_card(nodes.General, nodes.Element):
 class ChapterCard(SphinxDirective):
     """``chapter-card``: the box of facts under a chapter's title."""
 
-    option_spec = {"needs": directives.unchanged_required}
+    option_spec: ClassVar = {"needs": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
         """Leave a placeholder that knows what the chapter needs."""
@@ -46,7 +48,7 @@ class ChapterCard(SphinxDirective):
 
 
 def reading_minutes(document: nodes.document) -> int:
-    """Return the minutes that reading ``document`` takes: its prose and its code, not its outputs."""
+    """Return the minutes that reading the prose and the code of ``document`` takes."""
     words = lines = 0
     for text in document.findall(nodes.Text):
         ancestors = list(parents(text))

@@ -1,7 +1,7 @@
 """Numbers from papers: written once in ``book/claims.yml``, rendered everywhere from there.
 
-``{claim}`esc50-human``` in a page or a notebook becomes the value, the citation and a mark that says
-whether anybody has checked it; ``{claims-table}`` lists all of them.
+``{claim}`esc50-human``` in a page or a notebook becomes the value, the citation and a mark that
+says whether anybody has checked it; ``{claims-table}`` lists all of them.
 """
 
 from pathlib import Path
@@ -57,7 +57,7 @@ def cite(env, key: str, line: int, inliner) -> list[nodes.Node]:
     return role("cite:t", f":cite:t:`{key}`", key, line, inliner)[0]
 
 
-def status_mark(name: str, claim: dict[str, str]) -> nodes.Node:
+def status_mark(claim: dict[str, str]) -> nodes.Node:
     """Return the small mark, with its meaning for ears as well as eyes."""
     mark, meaning = STATUSES[claim["status"]]
     html = (
@@ -82,7 +82,13 @@ class ClaimRole(SphinxRole):
         claim = claims[self.text]
         value = nodes.inline("", claim["value"], classes=["claim-value"])
         source = cite(self.env, claim["source"], self.lineno, self.inliner)
-        return [value, nodes.Text(" ("), *source, nodes.Text(")"), status_mark(self.text, claim)], []
+        return [
+            value,
+            nodes.Text(" ("),
+            *source,
+            nodes.Text(")"),
+            status_mark(self.text, claim),
+        ], []
 
 
 class ClaimsTable(SphinxDirective):
@@ -91,9 +97,9 @@ class ClaimsTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Render a definition list: readable on a phone, where a table of five columns is not."""
         listing = nodes.definition_list(classes=["claims"])
-        for name, claim in read_claims(self.env).items():
+        for claim in read_claims(self.env).values():
             term = nodes.term("", claim["value"])
-            term += status_mark(name, claim)
+            term += status_mark(claim)
             body = nodes.paragraph("", claim["what"] + ". ")
             body += cite(self.env, claim["source"], self.lineno, self.state.inliner)
             body += nodes.Text(f". Seen in: {claim['seen']} ({STATUSES[claim['status']][1]}).")

@@ -8,10 +8,9 @@ import html
 import re
 from collections.abc import Callable
 
+from chapter import parents  # a module beside this one
 from docutils import nodes
 from sphinx.application import Sphinx
-
-from chapter import parents
 
 # (what the tools write, what stands in the page instead)
 REPAIRS = [
