@@ -1,7 +1,9 @@
 """The world: one small synthetic place that every chapter can see, read and hear.
 
 scenes
-    what there is: kinds, colours, places, relations; sampling; the held-out splits
+    what there is: kinds, colours, places, relations; the held-out colour–kind pairs
+sampling
+    scenes drawn at random, for training or held out
 pictures
     scenes as images, exact masks and boxes
 words

@@ -1,0 +1,246 @@
+"""Scenes as pictures, with exact masks and boxes.
+
+Things are drawn from far to near over the backdrop of their place. Every thing is painted only in
+the patch of pixels that can hold it; patches of one kind are computed together.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmlib.world.backdrops import paint_backdrops
+from mmlib.world.figures import FIGURES, Parts
+from mmlib.world.scenes import KINDS, Scenes
+
+# The paints of the things, in the order of scenes.COLOURS: red, green, blue in 0 to 1.
+PAINTS = torch.tensor(
+    [
+        [0.86, 0.17, 0.15],  # red
+        [0.97, 0.50, 0.08],  # orange
+        [0.99, 0.84, 0.16],  # yellow
+        [0.18, 0.64, 0.29],  # green
+        [0.14, 0.38, 0.84],  # blue
+        [0.52, 0.25, 0.72],  # purple
+        [0.99, 0.57, 0.73],  # pink
+        [0.97, 0.97, 0.97],  # white
+    ]
+)
+MOONLIT = (0.56, 0.60, 0.80)  # what night leaves of a thing's red, green, blue
+REACH = 1.16  # a patch reaches this much beyond the thing's square, for its shadow
+BLOCK = 192 * 64 * 64  # pixels drawn at a time: what stays in the processor's cache
+
+
+class Patches(NamedTuple):
+    """Where the things of one kind may leave paint: k square patches of one size."""
+
+    kind: int
+    scene: Tensor  # (k,) which scene
+    slot: Tensor  # (k,) which thing of it
+    top: Tensor  # (k,) the patch's first row in the picture
+    left: Tensor  # (k,) its first column
+    side: int
+    u: Tensor  # (k, side, side) the figure's coordinates at the pixels' middles
+    v: Tensor
+    pixels: Tensor  # (k, 1, 1) how many pixels the figure's unit is long
+
+
+def draw(
+    scenes: Scenes,
+    *,
+    size: int = 64,
+    noise: float = 0.02,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Draw the scenes.
+
+    Args:
+        scenes: what to draw.
+        size: the pictures' side in pixels, 16 or more.
+        noise: standard deviation of the camera's noise. It needs a generator.
+        generator: the source of the noise, on the scenes' device; None draws without noise.
+
+    Returns:
+        (scenes, 3, size, size) red, green, blue in [0, 1], on the scenes' device.
+
+    Raises:
+        ValueError: ``size`` or ``noise`` is out of its range.
+    """
+    _check_size(size)
+    if not 0 <= noise <= 1:
+        raise ValueError(f"noise is {noise}, a standard deviation of brightness lies from 0 to 1")
+    pictures = torch.empty(len(scenes), 3, size, size, device=scenes.device)
+    step = max(1, BLOCK // size**2)
+    for start in range(0, len(scenes), step):
+        block = pictures[start : start + step]
+        _draw_block(block, scenes[start : start + step])
+        if generator is not None and noise > 0:
+            grain = torch.randn(block.shape, generator=generator, device=block.device)
+            block.add_(grain, alpha=noise)
+        block.clamp_(0, 1)
+    return pictures
+
+
+def masks(scenes: Scenes, *, size: int = 64) -> Tensor:
+    """Say which pixels show which thing: their middle lies in its outline and in no nearer one.
+
+    Returns:
+        (scenes, slots, size, size) bool; no pixel belongs to two things.
+    """
+    _check_size(size)
+    alone = outlines(scenes, size=size)
+    order = scenes.depth.argsort(dim=1, stable=True)  # near to far
+    shuffled = alone.gather(1, order[:, :, None, None].expand_as(alone))
+    taken = torch.zeros_like(alone[:, 0])
+    for rank in range(scenes.slots):
+        seen = shuffled[:, rank] & ~taken
+        taken |= shuffled[:, rank]
+        shuffled[:, rank] = seen
+    back = order.argsort(dim=1)
+    return shuffled.gather(1, back[:, :, None, None].expand_as(alone))
+
+
+def outlines(scenes: Scenes, *, size: int = 64) -> Tensor:
+    """Say which pixels each thing would show if nothing stood before it.
+
+    Returns:
+        (scenes, slots, size, size) bool.
+    """
+    _check_size(size)
+    alone = torch.zeros(len(scenes), scenes.slots, size, size, dtype=torch.bool)
+    alone = alone.to(scenes.device)
+    for patch in _patches(scenes, size):
+        inside = _union(FIGURES[KINDS[patch.kind]](patch.u, patch.v)) <= 0
+        windows = alone.unfold(2, patch.side, 1).unfold(3, patch.side, 1)
+        windows[patch.scene, patch.slot, patch.top, patch.left] = inside
+    return alone
+
+
+def boxes(seen: Tensor) -> Tensor:
+    """Return the tight box around each mask.
+
+    Args:
+        seen: (..., height, width) bool, such as ``masks`` returns.
+
+    Returns:
+        (..., 4) int64: left, top, right, bottom in pixels; right and bottom are one past the
+        last, so that right - left is the width. All 0 where a mask is empty.
+
+    Raises:
+        TypeError: ``seen`` is not boolean.
+    """
+    if seen.dtype != torch.bool:
+        raise TypeError(f"seen has dtype {seen.dtype}, it must be torch.bool: compare it first")
+    edges = []
+    for across in (seen.any(dim=-2), seen.any(dim=-1)):  # columns, then rows
+        first = across.long().argmax(dim=-1)
+        last = across.shape[-1] - across.flip(-1).long().argmax(dim=-1)
+        edges.append((first, torch.where(across.any(dim=-1), last, 0)))
+    (left, right), (top, bottom) = edges
+    return torch.stack([left, top, right, bottom], dim=-1)
+
+
+def _draw_block(block: Tensor, scenes: Scenes) -> None:
+    """Fill ``block`` (scenes, 3, size, size) with the scenes."""
+    paint_backdrops(block, scenes)
+    ranks = scenes.depth.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    painted = [(patch, *_paint(patch, scenes)) for patch in _patches(scenes, block.shape[-1])]
+    for rank in range(scenes.slots):  # far to near
+        for patch, light, clear in painted:
+            now = (ranks[patch.scene, patch.slot] == rank).nonzero()[:, 0]
+            if len(now):
+                windows = block.unfold(2, patch.side, 1).unfold(3, patch.side, 1)
+                at = (patch.scene[now], slice(None), patch.top[now], patch.left[now])
+                windows[at] = windows[at].mul_(clear[now]).add_(light[now])
+
+
+def _patches(scenes: Scenes, size: int) -> Iterator[Patches]:
+    """Yield the patches of each kind that is present, the smaller half apart from the larger."""
+    for kind in range(len(KINDS)):
+        scene, slot = (scenes.present & (scenes.kind == kind)).nonzero(as_tuple=True)
+        order = scenes.size[scene, slot].argsort(stable=True)
+        for half in order.chunk(2):
+            if len(half):
+                yield _patch(scenes, kind, scene[half], slot[half], size)
+
+
+def _patch(scenes: Scenes, kind: int, scene: Tensor, slot: Tensor, size: int) -> Patches:
+    """Lay the patches of these things over the picture, moved inside where they stick out."""
+    x, y, extent = (t[scene, slot] for t in (scenes.x, scenes.y, scenes.size))
+    side = min(int((extent.max() * size * REACH).ceil()) + 1, size)
+    left = ((x - extent * REACH / 2) * size).floor().long().clamp(0, size - side)
+    top = ((y - extent * REACH / 2) * size).floor().long().clamp(0, size - side)
+    steps = torch.arange(side, device=x.device) + 0.5
+    u = ((left[:, None] + steps) / size - x[:, None]) / (extent[:, None] / 2)
+    v = ((top[:, None] + steps) / size - y[:, None]) / (extent[:, None] / 2)
+    u = torch.where(scenes.mirrored[scene, slot, None], -u, u)
+    shape = (len(scene), side, side)
+    u, v = u[:, None].expand(shape).contiguous(), v[:, :, None].expand(shape).contiguous()
+    return Patches(kind, scene, slot, top, left, side, u, v, (extent * size / 2)[:, None, None])
+
+
+def _paint(patch: Patches, scenes: Scenes) -> tuple[Tensor, Tensor]:
+    """Paint the things of one kind.
+
+    Returns:
+        their light, (k, 3, side, side), and how much of what is behind them shines through,
+        (k, 1, side, side).
+    """
+    u, v, pixels = patch.u, patch.v, patch.pixels
+    parts = FIGURES[KINDS[patch.kind]](u, v)
+    union = _union(parts)
+    mixed = torch.zeros(4, *u.shape, device=u.device)  # the share of the own colour; the rest
+    for distance, paint in _merged(parts):
+        cover = distance.mul_(-pixels).add_(0.5).clamp_(0, 1)
+        mixed.mul_(1 - cover)
+        for layer, value in zip(mixed, paint, strict=True):
+            if value:
+                layer.add_(cover, alpha=value)
+    cover = (0.5 - union * pixels).clamp_(0, 1)
+    rim = union.add_((0.6 / pixels).clamp(min=0.05)).mul_(pixels).add_(0.5).clamp_(0, 1)
+    shade = _shade(patch, scenes).mul_(rim.mul_(-0.58).add_(1)).mul_(cover)
+    own = PAINTS.to(u.device)[scenes.colour[patch.scene, patch.slot]]  # (k, 3)
+    tint = torch.where(scenes.night[patch.scene, None], own.new_tensor(MOONLIT), own.new_ones(3))
+    light = mixed[0][:, None] * (own * tint)[:, :, None, None]
+    light.add_(mixed[1:].transpose(0, 1) * tint[:, :, None, None]).mul_(shade[:, None])
+    return light, (1 - cover).mul_(1 - _shadow(patch, scenes))[:, None]
+
+
+def _shade(patch: Patches, scenes: Scenes) -> Tensor:
+    """Return (k, side, side): lighter above and on the side of the sun or moon."""
+    side = (scenes.light[patch.scene] - scenes.x[patch.scene, patch.slot])[:, None, None]
+    flip = 1 - 2.0 * scenes.mirrored[patch.scene, patch.slot][:, None, None]
+    return (patch.u * (0.16 * side * flip)).sub_(patch.v, alpha=0.16).add_(1.04)
+
+
+def _merged(parts: Parts) -> Parts:
+    """Join neighbouring parts of one paint, so that they are painted in one go."""
+    joined: Parts = []
+    for distance, paint in parts:
+        if joined and joined[-1][1] == paint:
+            torch.minimum(joined[-1][0], distance, out=joined[-1][0])
+        else:
+            joined.append((distance, paint))
+    return joined
+
+
+def _shadow(patch: Patches, scenes: Scenes) -> Tensor:
+    """Return (k, side, side): how dark the ground is under a thing's feet; nothing in the air."""
+    far = (patch.u / 0.9) ** 2 + ((patch.v - 0.98) / 0.15) ** 2
+    lifted = scenes.flying()[patch.scene, patch.slot][:, None, None]
+    return far.neg_().add_(1.1).clamp_(0, 0.4).mul_(~lifted)
+
+
+def _union(parts: Parts) -> Tensor:
+    """Return the distance to the outline of all parts together."""
+    outline = parts[0][0].clone()
+    for distance, _ in parts[1:]:
+        torch.minimum(outline, distance, out=outline)
+    return outline
+
+
+def _check_size(size: int) -> None:
+    """Refuse a picture too small to show anything."""
+    if isinstance(size, bool) or not isinstance(size, int) or size < 16:
+        raise ValueError(f"size is {size!r}, a picture needs a whole number of 16 pixels or more")

@@ -1,0 +1,217 @@
+"""What there is: a batch of scenes as tensors, the words for it, and what is held out.
+
+A picture's corner is (0, 0): x runs to the right, y runs down, both from 0 to 1. A thing sits in
+a square of side ``size`` around (x, y). Depth runs from 0 (near) to 1 (far): far things are
+smaller, stand higher on the ground and are covered by nearer ones.
+
+The held-out split is compositional: a colour–kind pair is held out when the sum of its two
+indices is a multiple of 5. That is one pair in five; every kind and every colour is still seen in
+training, only not together.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmlib.shapes import check_finite, check_shape
+
+KINDS = ("bell", "bird", "boat", "car", "clock", "dog", "drum", "frog", "guitar", "horn")
+COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white")
+PLACES = ("beach", "meadow", "town", "forest", "mountains")
+RELATIONS = ("left of", "right of", "above", "below", "in front of", "behind")
+
+HORIZON = 0.5  # the height at which the ground begins
+APART = 0.15  # how far two middles must lie apart to be left or right of each other
+
+
+class Thing(NamedTuple):
+    """One thing of one scene, in words and numbers; ``slot`` is its place in the tensors."""
+
+    slot: int
+    kind: str
+    colour: str
+    size: float
+    x: float
+    y: float
+    depth: float
+    sounding: bool
+    flying: bool
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """A batch of scenes, one tensor a property; nothing in it changes after it is made.
+
+    Indexing with a number, a slice, or a tensor or list of indices gives another batch (a number
+    gives a batch of one); ``things(index)`` reads one scene in words.
+
+    Raises:
+        TypeError, ValueError: a property has the wrong type, shape or range; the error names it.
+    """
+
+    place: Tensor  # (scenes,) index into PLACES
+    night: Tensor  # (scenes,) bool
+    light: Tensor  # (scenes,) where the sun or the moon stands, 0 left to 1 right
+    texture: Tensor  # (scenes,) a whole number that picks clouds, grass and hills
+    present: Tensor  # (scenes, slots) bool: an absent slot holds nothing
+    kind: Tensor  # (scenes, slots) index into KINDS
+    colour: Tensor  # (scenes, slots) index into COLOURS
+    size: Tensor  # (scenes, slots) side of the thing's square, share of the picture
+    x: Tensor  # (scenes, slots) middle of the square
+    y: Tensor  # (scenes, slots)
+    depth: Tensor  # (scenes, slots) 0 near to 1 far
+    mirrored: Tensor  # (scenes, slots) bool: faces left instead of right
+    sounding: Tensor  # (scenes, slots) bool
+
+    def __post_init__(self) -> None:
+        sizes = check_shape(self.present, "scenes slots", name="present")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            one_a_scene = field.name in ("place", "night", "light", "texture")
+            check_shape(value, "scenes" if one_a_scene else "scenes slots", name=field.name)
+            shape = (sizes["scenes"],) if one_a_scene else tuple(self.present.shape)
+            if tuple(value.shape) != shape:
+                raise ValueError(
+                    f"{field.name} has shape {tuple(value.shape)}, present needs {shape} of it"
+                )
+            _check_dtype(value, name=field.name)
+        for name, words in (("place", PLACES), ("kind", KINDS), ("colour", COLOURS)):
+            _check_range(getattr(self, name), 0, len(words) - 1, name=name)
+        for name in ("light", "x", "y", "depth", "size"):
+            _check_range(getattr(self, name), 0, 1, name=name)
+        if bool((self.size == 0).any()):
+            raise ValueError("size holds 0: a thing needs a size, mark it absent instead")
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def __getitem__(self, index: int | slice | list | Tensor) -> "Scenes":
+        if isinstance(index, int):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"scene {index} of {len(self)}: the last is {len(self) - 1}")
+            index = [index]
+        return Scenes(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+    def __iter__(self) -> Iterator["Scenes"]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def slots(self) -> int:
+        """How many things a scene has room for."""
+        return self.present.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors lie."""
+        return self.place.device
+
+    def to(self, device: torch.device | str) -> "Scenes":
+        """Return the same scenes on ``device``."""
+        return Scenes(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def replace(self, **changes: Tensor) -> "Scenes":
+        """Return the scenes with some properties changed, such as ``night=~scenes.night``."""
+        return replace(self, **changes)
+
+    def flying(self) -> Tensor:
+        """Return (scenes, slots) bool: the birds whose feet are off the ground."""
+        return self.present & (self.kind == KINDS.index("bird")) & (self.y < HORIZON - 0.05)
+
+    def place_name(self, index: int) -> str:
+        """Return the place of one scene, such as ``"beach"``."""
+        return PLACES[int(self.place[index])]
+
+    def things(self, index: int) -> tuple[Thing, ...]:
+        """Return what one scene holds, in the order of its slots."""
+        names = ("kind", "colour", "size", "x", "y", "depth", "sounding")
+        columns = [getattr(self, name)[index].tolist() for name in names]
+        columns.append(self.flying()[index].tolist())
+        return tuple(
+            Thing(slot, KINDS[row[0]], COLOURS[row[1]], *row[2:])
+            for slot, (here, *row) in enumerate(
+                zip(self.present[index].tolist(), *columns, strict=True)
+            )
+            if here
+        )
+
+
+def held_out(kind: Tensor, colour: Tensor) -> Tensor:
+    """Whether each colour–kind pair is held out of training: their indices sum to a multiple of 5.
+
+    Args:
+        kind, colour: whole numbers, indices into ``KINDS`` and ``COLOURS``, of equal shape.
+    """
+    return (kind + colour) % 5 == 0
+
+
+def relations(scenes: Scenes) -> Tensor:
+    """Say which thing stands how to which, as exact facts about the scene's numbers.
+
+    ``left of`` and ``right of``: the middles lie more than ``APART`` apart. ``above`` and
+    ``below``: one square ends where the other has not begun, and they overlap sideways. ``in
+    front of`` and ``behind``: the squares overlap and one is nearer. Each relation is the other's
+    converse; none holds for an absent thing or between a thing and itself.
+
+    Returns:
+        (scenes, slots, slots, relations) bool, last axis in the order of ``RELATIONS``:
+        ``[n, i, j, 0]`` says that thing i is left of thing j.
+    """
+    x, y, size = scenes.x, scenes.y, scenes.size
+    right = x[:, :, None] - x[:, None, :]  # (scenes, slots, slots), i's minus j's
+    down = y[:, :, None] - y[:, None, :]
+    farther = scenes.depth[:, :, None] - scenes.depth[:, None, :]
+    reach = (size[:, :, None] + size[:, None, :]) / 2
+    beside, level = right.abs() < reach, down.abs() < reach
+    facts = [
+        right < -APART,
+        right > APART,
+        beside & (down <= -reach),
+        beside & (down >= reach),
+        beside & level & (farther < 0),
+        beside & level & (farther > 0),
+    ]
+    both = scenes.present[:, :, None] & scenes.present[:, None, :]
+    return torch.stack(facts, dim=-1) & both[..., None]
+
+
+def covered(scenes: Scenes) -> Tensor:
+    """Bound the share of each thing's square that nearer things cover.
+
+    Returns:
+        (scenes, slots), the sum over nearer things of the overlap of the two squares divided by
+        the thing's own; 0 for an absent thing. The share truly covered is never larger.
+    """
+    half = scenes.size / 2
+
+    def overlap(middle: Tensor) -> Tensor:
+        low, high = middle - half, middle + half
+        low = torch.maximum(low[:, :, None], low[:, None, :])
+        return (torch.minimum(high[:, :, None], high[:, None, :]) - low).clamp(min=0)
+
+    area = overlap(scenes.x) * overlap(scenes.y)  # (scenes, slots, slots)
+    nearer = scenes.depth[:, :, None] > scenes.depth[:, None, :]  # j is nearer than i
+    both = scenes.present[:, :, None] & scenes.present[:, None, :]
+    return (area * (nearer & both)).sum(dim=2) / scenes.size**2
+
+
+def _check_dtype(value: Tensor, *, name: str) -> None:
+    """Refuse a property whose tensor holds the wrong sort of number."""
+    if name in ("night", "present", "mirrored", "sounding"):
+        wanted = torch.bool
+    elif name in ("place", "texture", "kind", "colour"):
+        wanted = torch.int64
+    else:
+        wanted = torch.float32
+    if value.dtype != wanted:
+        raise TypeError(f"{name} has dtype {value.dtype}, it must be {wanted}: convert it first")
+
+
+def _check_range(value: Tensor, low: int, high: int, *, name: str) -> None:
+    """Refuse values outside ``low`` to ``high``, both included."""
+    check_finite(value, name=name)
+    worst = value[(value < low) | (value > high)]
+    if worst.numel():
+        raise ValueError(f"{name} holds {worst[0].item():g}, it must lie from {low} to {high}")
