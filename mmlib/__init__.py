@@ -5,6 +5,7 @@ A map of the house, from the ground up. A floor imports only floors below it:
 floor 1
     runtime            which device to use; seeds become ``torch.Generator`` objects
     shapes             checks at the door, with errors that teach
+    randomness         the states of all sources of randomness, lent and put back
     files              a file is written whole or not at all
     checkpoint         the state of a training run in one safetensors file
 

@@ -27,6 +27,7 @@ from mmlib.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from mmlib.randomness import RandomStates, global_randomness_from
 
 Batch = Any  # a tensor, or tuples, lists and dicts of tensors
 
@@ -108,7 +109,7 @@ def fit(
     run = _Run(model, batches, loss, optimizer, generator, schedule, clip, precision)
     run.plan(epochs, steps)
     was_training = model.training
-    with run.own_randomness():
+    with global_randomness_from(generator, device=run.device):
         if resume and Path(checkpoint).exists():
             run.load(checkpoint)
         try:
@@ -129,12 +130,15 @@ class _Run:
         self.device = self.accelerator.device
         self.bare_model, self.bare_optimizer = model, optimizer
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
-        self.batches, self.loss, self.generator = batches, loss, generator
+        self.batches, self.loss = batches, loss
         self.schedule, self.clip = schedule, math.inf if clip is None else clip
         self.bf16 = _use_bf16(precision, self.device)
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.history = History()
         self.position = 0  # batches of this epoch that are done
+        self.random = RandomStates(
+            {"given": generator, "batches": getattr(batches, "generator", None)}, self.device
+        )
         self.epoch_start: dict[str, Tensor] = {}  # randomness when this epoch began
         self.resumed: dict[str, Tensor] = {}  # randomness where the checkpoint was written
 
@@ -151,30 +155,6 @@ class _Run:
         if steps < 1:
             raise ValueError(f"that makes {steps} steps: train for one at least")
         self.total = steps
-
-    @contextmanager
-    def own_randomness(self) -> Iterator[None]:
-        """Let ``generator`` seed torch's global random state; put the global state back after."""
-        draw = torch.randint(2**31, (), generator=self.generator, device=self.generator.device)
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(int(draw))
-            yield
-
-    def generators(self) -> dict[str, tuple[Callable, Callable]]:
-        """Return how to read and how to set the state of each source of randomness."""
-        found = {"global": (torch.get_rng_state, torch.set_rng_state)}
-        if self.device.type == "cuda":
-            found["cuda"] = (torch.cuda.get_rng_state, torch.cuda.set_rng_state)
-        own = {"given": self.generator, "batches": getattr(self.batches, "generator", None)}
-        found |= {name: (g.get_state, g.set_state) for name, g in own.items() if g is not None}
-        return found
-
-    def read_randomness(self) -> dict[str, Tensor]:
-        return {name: read() for name, (read, _) in self.generators().items()}
-
-    def write_randomness(self, states: dict[str, Tensor]) -> None:
-        for name, (_, write) in self.generators().items():
-            write(states[name])
 
     def train(self, validate, checkpoint, every: int, progress: bool) -> None:
         """Make the steps that are left."""
@@ -209,14 +189,14 @@ class _Run:
     def epoch(self) -> Iterator[Batch]:
         """Yield the batches of this process for one epoch; those done before a checkpoint go by."""
         if self.resumed:
-            self.write_randomness(self.epoch_start)
+            self.random.write(self.epoch_start)
         else:
-            self.epoch_start = self.read_randomness()
+            self.epoch_start = self.random.read()
         mine, seen = self.share(), self.position
         for _ in range(self.position):
             next(mine, None)
         if self.resumed:
-            self.write_randomness(self.resumed)
+            self.random.write(self.resumed)
             self.resumed = {}
         for batch in mine:
             seen += 1
@@ -293,7 +273,7 @@ class _Run:
                 "model": self.bare_model.state_dict(),
                 "optimizer": moments,
                 "epoch_start": self.epoch_start,
-                "now": self.read_randomness(),
+                "now": self.random.read(),
                 "history": {"losses": torch.tensor(self.history.losses, dtype=torch.float64)},
             },
             facts={

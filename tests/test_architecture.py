@@ -10,7 +10,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("foundations", "vision_text", "vision_audio", "vision_3d")
-FLOOR_1 = {"runtime", "shapes", "files", "checkpoint"}
+FLOOR_1 = {"runtime", "shapes", "files", "checkpoint", "randomness"}
 FLOOR_2 = {
     "world",
     "data",
