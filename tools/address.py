@@ -1,4 +1,4 @@
-"""Carry the repository's address from _config.yml to the files that cannot read it: tools/address.py
+"""Carry the repository's address from _config.yml to the files that cannot read it.
 
 ``repository.url`` in ``_config.yml`` is the one place where it is written by hand. README.md,
 CONTRIBUTING.md, CITATION.cff, pyproject.toml and the notebooks (Colab links, the install line with
@@ -18,7 +18,7 @@ NAME = r"[\w-]+/[\w.-]*\w"
 # What belongs to this repository wherever it stands, whatever name it carries there now.
 COLAB = re.compile(rf"(colab\.research\.google\.com/github/){NAME}(/blob/)[\w.-]+/")
 INSTALL = re.compile(rf"(mmlib(?:\[[\w,]+\])? @ git\+https://github\.com/){NAME}@v[\w.]+")
-CLONE = re.compile(rf"(git clone https://github\.com/){NAME}")
+CLONE = re.compile(r"(git clone https://github\.com/)[\w-]+/[\w.-]*?\w(\.git)?(?![\w-]|\.\w)")
 DECLARED = re.compile(
     rf'^((?:Homepage|Source|Issues|repository-code|url)\s*[=:]\s*"?https://github\.com/){NAME}',
     re.MULTILINE,
@@ -51,7 +51,7 @@ def rewrite(text: str, *, name: str, branch: str, version: str, previous: str | 
     """Return ``text`` with every address of this repository set to ``name``."""
     text = COLAB.sub(rf"\g<1>{name}\g<2>{branch}/", text)
     text = INSTALL.sub(rf"\g<1>{name}@v{version}", text)
-    text = CLONE.sub(rf"\g<1>{name}", text)
+    text = CLONE.sub(rf"\g<1>{name}\g<2>", text)
     text = DECLARED.sub(rf"\g<1>{name}", text)
     if previous:
         text = re.sub(rf"(github\.com/){re.escape(previous)}(?![\w-])", rf"\g<1>{name}", text)

@@ -87,7 +87,7 @@ class ClaimRole(SphinxRole):
             nodes.Text(" ("),
             *source,
             nodes.Text(")"),
-            status_mark(self.text, claim),
+            status_mark(claim),
         ], []
 
 

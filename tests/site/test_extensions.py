@@ -1,0 +1,190 @@
+"""The book's own directives and roles: what they render, and that a slip breaks the build."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import benchmark_tables
+import chapter
+import claims
+import course_map
+import pytest
+import site_pages
+import yaml
+from docutils import nodes
+
+ROOT = Path(__file__).resolve().parents[2]
+EXTENSIONS = ROOT / "book" / "_ext"
+pytestmark = pytest.mark.site
+
+CLAIM = {"value": "7 %", "what": "a number", "source": "Doe2020", "seen": "here", "status": "paper"}
+RESULT = {
+    "title": "A race",
+    "command": "make bench",
+    "machine": "two cores",
+    "date": "2026-11-20",
+    "columns": [{"key": "who", "label": "who"}, {"key": "speed", "label": "words/s", "digits": 1}],
+    "rows": [{"who": "ours", "speed": 1234.56}],
+}
+CONF = f"""
+import sys
+sys.path.insert(0, {str(EXTENSIONS)!r})
+extensions = ["myst_parser", "sphinxcontrib.bibtex"]
+extensions += ["claims", "benchmark_tables", "chapter", "course_map"]
+bibtex_bibfiles = ["refs.bib"]
+exclude_patterns = ["out"]
+html_theme = "sphinx_book_theme"
+html_theme_options = {{
+    "repository_url": "https://github.com/a/b",
+    "repository_branch": "main",
+    "launch_buttons": {{"colab_url": "https://colab.research.google.com"}},
+}}
+"""
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Return a function that builds one page as a book of its own: (exit status, page, stderr)."""
+    (tmp_path / "book").mkdir()
+    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    (tmp_path / "conf.py").write_text(CONF)
+    (tmp_path / "refs.bib").write_text("@misc{Doe2020, author={Doe, Jane}, title={T}, year={2020}}")
+    (tmp_path / "book" / "claims.yml").write_text(yaml.safe_dump({"seven": CLAIM}))
+    (tmp_path / "book" / "map.yml").write_text((ROOT / "book" / "map.yml").read_text())
+    (tmp_path / "benchmarks" / "results" / "race.json").write_text(json.dumps(RESULT))
+
+    def run(text: str) -> tuple[int, str, str]:
+        (tmp_path / "index.md").write_text(f"# Page\n\n{text}\n\n```{{bibliography}}\n:all:\n```\n")
+        command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", str(tmp_path)]
+        done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True)
+        page = tmp_path / "out" / "index.html"
+        return done.returncode, page.read_text() if page.exists() else "", done.stderr
+
+    return run
+
+
+def test_pages_render_from_the_files(build):
+    code, page, said = build(
+        "{claim}`seven`\n\n```{benchmark-table} race\n```\n\n```{claims-table}\n```\n\n"
+        "```{course-map}\n```\n\n```{part-chapters} vision_audio\n```"
+    )
+    assert code == 0, said
+    text = re.sub(r"<[^>]+>", "", page)
+    assert "7 % (Doe" in text
+    assert "read in the paper itself" in text
+    assert "1\u2009234.6" in text
+    assert "Measured with make bench on two cores" in text
+    assert "Sound and its spectrum" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{claim}`eight`", "unknown claim 'eight'"),
+        ("```{benchmark-table} lost\n```", "benchmarks/results/lost.json is missing"),
+        ("```{chapter-card}\n:needs: x\n```", "run_times.json does not know index.md"),
+        ("```{chapter-card}\n```", "no :needs: line"),
+        ("```{part-chapters} vision_5d\n```", "no part 'vision_5d'"),
+    ],
+)
+def test_a_slip_breaks_the_build(build, text, fault):
+    code, _, said = build(text)
+    assert code != 0
+    assert fault in said
+
+
+def test_every_claim_is_sound_and_has_its_source():
+    found = claims.load_claims(ROOT / "book" / "claims.yml")
+    keys = set(re.findall(r"@\w+\{(\w+),", (ROOT / "book" / "references.bib").read_text()))
+    assert {claim["source"] for claim in found.values()} <= keys
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"status": "sure"}, "must be one of"),
+        ({"value": 7}, "must be a text in quotes"),
+        ({"seen": " "}, "must be a text in quotes"),
+        ({"page": "3"}, "it needs"),
+    ],
+)
+def test_a_faulty_claim_is_refused(tmp_path, change, fault):
+    path = tmp_path / "claims.yml"
+    path.write_text(yaml.safe_dump({"seven": {**CLAIM, **change}}))
+    with pytest.raises(ValueError, match=fault):
+        claims.load_claims(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"rows": []}, "has no rows"),
+        ({"machine": ""}, "has no machine"),
+        ({"rows": [{"who": "ours"}]}, "lacks speed"),
+    ],
+)
+def test_a_faulty_benchmark_is_refused(tmp_path, change, fault):
+    path = tmp_path / "race.json"
+    path.write_text(json.dumps({**RESULT, **change}))
+    with pytest.raises(ValueError, match=fault):
+        benchmark_tables.load_result(path)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "10 seconds"), (41, "50 seconds"), (90, "90 seconds"), (100, "2 minutes")],
+)
+def test_spoken_time_rounds_up(seconds, words):
+    assert chapter.spoken_time(seconds) == words
+
+
+def test_reading_time_counts_prose_and_code_but_no_outputs():
+    def page(*children: nodes.Node) -> nodes.document:
+        from docutils.utils import new_document
+
+        document = new_document("page")
+        document += children
+        return document
+
+    words = nodes.paragraph("", "word " * 5 * chapter.WORDS_PER_MINUTE)
+    code = nodes.literal_block("", "line\n" * 3 * chapter.CODE_LINES_PER_MINUTE)
+    output = nodes.container("", nodes.paragraph("", "word " * 9999), classes=["cell_output"])
+    assert chapter.reading_minutes(page(words)) == 5
+    assert chapter.reading_minutes(page(words, code)) == 8
+    assert chapter.reading_minutes(page(words, code, output)) == 8
+    assert chapter.reading_minutes(page()) == 1
+
+
+def test_every_chapter_in_the_book_is_on_the_map():
+    toc = (ROOT / "_toc.yml").read_text()
+    parts = yaml.safe_load((ROOT / "book" / "map.yml").read_text())
+    known = {f"{part}/{key}" for part, facts in parts.items() for key in facts["chapters"]}
+    pages = {
+        name
+        for name in re.findall(r"file: (notebooks/\S+)", toc)
+        if "/labs/" not in name and "/homework/" not in name
+    }
+    assert set(course_map.standing_chapters(pages)) <= known
+
+
+def test_the_map_tells_what_stands():
+    parts = yaml.safe_load((ROOT / "book" / "map.yml").read_text())
+    standing = course_map.standing_chapters({"notebooks/vision_text/01_word2vec", "book/intro"})
+    assert standing == {"vision_text/word2vec": "notebooks/vision_text/01_word2vec"}
+    told = course_map.describe(parts, standing)
+    assert "Word vectors, ready" in told
+    assert "SoundNet, planned" in told
+    assert course_map.draw_broad(parts, standing).count('<circle class="stands"') == 1
+    assert course_map.draw_tall(parts, standing).count('<circle class="planned"') == 24
+
+
+def test_pages_are_mended():
+    page = '<link rel="stylesheet" href="https://x.org/font-awesome.min.css"><img id="_anim_img1">'
+    assert site_pages.mend(page) == '<img id="_anim_img1" alt="Frame of the animation">'
+    files = ["a.js", "_static/sphinx-thebe.js"]
+    assert site_pages.without_thebe(files) == ["a.js"]
+    assert site_pages.with_named_toggles(lambda: "<summary></summary>")() == (
+        '<summary aria-label="Show or hide the chapters of this part"></summary>'
+    )
