@@ -4,7 +4,7 @@ Library code never picks a device and never touches the global random state: a n
 command calls ``pick_device`` once, and every random choice takes a ``torch.Generator``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -34,21 +34,36 @@ def make_generator(seed: int, *, device: torch.device | str = "cpu") -> torch.Ge
 
 
 @contextmanager
-def worker_threads(jobs: int) -> Iterator[Callable]:
-    """Yield ``run(work, items)``, which does ``work`` on every item in parallel Python threads.
+def one_torch_thread() -> Iterator[int]:
+    """Give torch one thread within the block (or the decorated function), then what it had.
 
-    As many threads as torch may use (``torch.get_num_threads``), at most ``jobs``, each with one
-    torch thread of its own: two OpenMP threads stall each other when a neighbour keeps a core
-    busy, two Python threads do not. Torch's own thread count is as before afterwards.
+    For many small operations a second OpenMP thread gains little, and when a neighbour keeps a core
+    busy the two wait for each other at every operation. Yields how many threads torch had.
     """
     before = torch.get_num_threads()
-    if min(before, jobs) <= 1:
-        yield lambda work, items: [work(item) for item in items]
-        return
-    with ThreadPoolExecutor(
-        min(before, jobs), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        try:
-            yield lambda work, items: list(pool.map(work, items))
-        finally:
-            torch.set_num_threads(before)
+    torch.set_num_threads(1)
+    try:
+        yield before
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def worker_threads(most: int | None = None) -> Iterator[Callable]:
+    """Yield ``run(work, items)``, which does ``work`` on every item in parallel Python threads.
+
+    As many threads as torch may use (``torch.get_num_threads``), at most ``most``; each of them,
+    and the caller's too, has one torch thread within the block (see ``one_torch_thread``).
+    """
+    with one_torch_thread() as available:
+
+        def run(work: Callable, items: Iterable) -> list:
+            items = list(items)
+            count = min(available if most is None else min(available, most), len(items))
+            if count <= 1:
+                return [work(item) for item in items]
+            start = {"initializer": torch.set_num_threads, "initargs": (1,)}
+            with ThreadPoolExecutor(count, **start) as pool:
+                return list(pool.map(work, items))
+
+        yield run

@@ -11,6 +11,7 @@ for MFCC; Griffin & Lim (1984) and Perraudin, Balazs & Søndergaard (2013) for t
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,9 +19,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmlib import plotting
-from mmlib.runtime import worker_threads
+from mmlib.runtime import one_torch_thread, worker_threads
 from mmlib.shapes import check_finite, check_floating, check_shape
 
+FLOOR = 1e-10  # the smallest power that a level is given for: -100 dB
 BLOCK = 400  # frames worked on at a time: frames, spectra and powers stay in a core's cache
 
 
@@ -142,53 +144,83 @@ def stft(signal: Tensor, framing: Framing) -> Tensor:
 def power_spectrogram(signal: Tensor, framing: Framing, *, filters: Tensor | None = None) -> Tensor:
     """Return |STFT|², or that seen through a bank of filters.
 
-    On the CPU, without gradients, the frames are worked on in blocks that fit a core's cache,
-    spread over as many Python threads as torch has threads.
-
     Args:
         signal: (..., time), floating point.
-        filters: (bands, freqs), such as ``mel_filters``; none: the power itself.
+        filters: (bands, freqs), such as ``mel_filters``; None: the power itself.
 
     Returns:
         (..., freqs, frames), or (..., bands, frames) with filters.
 
     Raises:
-        TypeError, ValueError: as ``cut_frames``; filters do not fit the framing.
+        TypeError, ValueError: as ``cut_frames``; the filters do not fit the framing.
     """
-    frames = cut_frames(signal, framing)  # (..., frames, n_fft)
-    window = frame_window(framing, like=signal)
-    if filters is not None:
-        check_shape(filters, f"bands {framing.n_fft // 2 + 1}", name="filters")
-        filters = filters.to(signal)
-    if signal.requires_grad or signal.device.type != "cpu":
-        return _power(frames, window, filters).transpose(-1, -2)
-    rows = frames.reshape(-1, *frames.shape[-2:]) if frames.dim() != 3 else frames
+    filters = _check_filters(filters, framing, like=signal)
     bands = framing.n_fft // 2 + 1 if filters is None else len(filters)
-    power = signal.new_empty(*rows.shape[:2], bands)
-    blocks = [
-        (row, slice(start, start + BLOCK))
-        for row in range(len(rows))
-        for start in range(0, rows.shape[1], BLOCK)
-    ]
-
-    def work(block):
-        power[block] = _power(rows[block], window, filters)
-
-    with worker_threads(len(blocks)) as workers:
-        workers(work, blocks)
-    return power.reshape(*frames.shape[:-1], bands).transpose(-1, -2)
+    return _by_blocks(lambda windowed: _power(windowed, filters), signal, framing, bands)
 
 
-def _power(frames: Tensor, window: Tensor, filters: Tensor | None) -> Tensor:
-    """(..., frames, n_fft) → power (..., frames, freqs), or (..., frames, bands)."""
-    parts = torch.view_as_real(torch.fft.rfft(frames * window))  # (..., frames, freqs, 2)
+@one_torch_thread()
+def log_mel(
+    signal: Tensor, framing: Framing, filters: Tensor, *, span: float | None = 80.0
+) -> Tensor:
+    """Return the power seen through ``filters`` in decibels: ``to_decibels`` of the above.
+
+    Args:
+        signal: (..., time), floating point.
+        filters: (bands, freqs), as from ``mel_filters``.
+        span: as in ``to_decibels``.
+
+    Returns:
+        (..., bands, frames).
+    """
+    filters = _check_filters(filters, framing, like=signal)
+
+    def work(windowed):
+        return _decibels(_power(windowed, filters), FLOOR)
+
+    return _cut_off(_by_blocks(work, signal, framing, len(filters)), span)
+
+
+def _check_filters(filters: Tensor | None, framing: Framing, *, like: Tensor) -> Tensor | None:
+    if filters is None:
+        return None
+    check_shape(filters, f"bands {framing.n_fft // 2 + 1}", name="filters")
+    return filters.to(like)
+
+
+def _by_blocks(work: Callable, signal: Tensor, framing: Framing, bands: int) -> Tensor:
+    """Do ``work``, windowed frames (frames, n_fft) → (frames, bands), on all frames of a signal.
+
+    On the CPU, without gradients, frames are taken in blocks that fit a core's cache, by as many
+    Python threads as torch has threads. Returns (..., bands, frames).
+    """
+    if signal.requires_grad or signal.device.type != "cpu":
+        frames = cut_frames(signal, framing)  # (..., frames, n_fft)
+        return work(frames * frame_window(framing, like=signal)).transpose(-1, -2)
+    with worker_threads() as run:
+        frames = cut_frames(signal, framing)
+        window = frame_window(framing, like=signal)
+        rows = frames.reshape(-1, *frames.shape[-2:]) if frames.dim() != 3 else frames
+        done = signal.new_empty(*rows.shape[:2], bands)
+
+        def fill(block):
+            done[block] = work(rows[block] * window)
+
+        starts = range(0, rows.shape[1], BLOCK)
+        run(fill, [(row, slice(s, s + BLOCK)) for row in range(len(rows)) for s in starts])
+    return done.reshape(*frames.shape[:-1], bands).transpose(-1, -2)
+
+
+def _power(windowed: Tensor, filters: Tensor | None) -> Tensor:
+    """Windowed frames (..., frames, n_fft) → power (..., frames, freqs or bands)."""
+    parts = torch.view_as_real(torch.fft.rfft(windowed))  # (..., frames, freqs, 2)
     parts = parts.square() if parts.requires_grad else parts.square_()
     power = parts[..., 0] + parts[..., 1]
     return power if filters is None else power @ filters.T
 
 
 def to_decibels(
-    power: Tensor, *, reference: float = 1.0, floor: float = 1e-10, span: float | None = 80.0
+    power: Tensor, *, reference: float = 1.0, floor: float = FLOOR, span: float | None = 80.0
 ) -> Tensor:
     """Return 10 log10(power / reference), cut off ``span`` decibels below each item's maximum.
 
@@ -196,7 +228,7 @@ def to_decibels(
         power: (..., freqs, frames), 0 or more.
         reference: the power that becomes 0 dB.
         floor: powers below this are taken as this, so that silence has a finite level.
-        span: how far below the loudest entry of its (freqs, frames) a level may fall; None: no cut.
+        span: how far below the loudest of its (freqs, frames) a level may fall; None: no cut.
 
     Raises:
         ValueError: a power is negative or not a number.
@@ -206,7 +238,16 @@ def to_decibels(
         raise ValueError(
             "power has negative or NaN entries: pass |STFT|², not the STFT or decibels"
         )
-    level = 10 * torch.log10(power.clamp_min(floor)) - 10 * math.log10(max(floor, reference))
+    level = _decibels(power, floor) - 10 * math.log10(max(floor, reference))
+    return _cut_off(level, span)
+
+
+def _decibels(power: Tensor, floor: float) -> Tensor:
+    return 10 * torch.log10(power.clamp_min(floor))
+
+
+def _cut_off(level: Tensor, span: float | None) -> Tensor:
+    """Raise what lies more than ``span`` below the maximum of its (bands, frames)."""
     if span is None:
         return level
     return torch.maximum(level, level.amax((-2, -1), keepdim=True) - span)
@@ -303,6 +344,7 @@ def dct_matrix(coefficients: int, bands: int) -> Tensor:
     return rows.to(torch.get_default_dtype())
 
 
+@one_torch_thread()
 def mfcc(signal: Tensor, framing: Framing, filters: Tensor, *, coefficients: int = 13) -> Tensor:
     """Return mel-frequency cepstral coefficients: the cosine transform of the log-mel spectrum.
 
@@ -313,7 +355,7 @@ def mfcc(signal: Tensor, framing: Framing, filters: Tensor, *, coefficients: int
     Returns:
         (..., coefficients, frames).
     """
-    level = to_decibels(power_spectrogram(signal, framing, filters=filters))  # (..., bands, frames)
+    level = log_mel(signal, framing, filters)  # (..., bands, frames)
     return dct_matrix(coefficients, len(filters)).to(level) @ level
 
 
