@@ -22,12 +22,9 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks" / "homework"
 _SOLUTION = re.compile(r"^([ \t]*)# BEGIN SOLUTION\n.*?^[ \t]*# END SOLUTION", re.S | re.M)
 _START = """\
-:::{{admonition}} Where to work
-:class: tip
-In JupyterLab, open this notebook from your copy of the book. In Colab, first run
-`%pip install "mmlib @ git+{address}"` in a cell of its own. The solutions lie in
-[a page of their own]({solutions}), for afterwards.
-:::"""
+**Where to work.** In JupyterLab, open this notebook from your copy of the book. In Colab, first run
+`%pip install "mmlib @ git+{address}"` in a cell of its own. The solutions have
+[their own page]({solutions}), for afterwards."""
 
 
 def student_version(notebook: nbformat.NotebookNode, *, start: str) -> nbformat.NotebookNode:

@@ -4,7 +4,10 @@
 the number of processes. Landlock (Linux 5.13 or later, no privileges needed) forbids to write
 outside one folder and, on later kernels, to open TCP connections and to signal other processes.
 Namespaces (Linux where users may make them) add: no network, and no process outlives its run.
-Reading files is not restricted: this is a fence against accidents and cheap tricks, no prison.
+Not contained anywhere: reading files, and changing the permissions and time stamps of files that
+the user owns. Root is not bound by the limit on processes. Without namespaces a process that leaves
+its session and wipes its environment outlives its run. This is a fence against accidents and cheap
+tricks, no prison: grade strangers' work as a user who owns nothing else.
 """
 
 import ctypes
@@ -116,5 +119,5 @@ def describe() -> list[str]:
         f"limits on memory and file size: {'yes' if os.name == 'posix' else 'no'}",
         f"writing outside its folder forbidden (Landlock): {'yes' if version else 'no'}",
         f"own process and network namespaces (unshare): {'yes' if namespace_command() else 'no'}",
-        "reading files forbidden: no",
+        "reading files, changing permissions of files that the user owns forbidden: no",
     ]

@@ -22,7 +22,7 @@ from mmlib.homework.exercises import (
     load_exercises,
 )
 from mmlib.homework.report import Graded, Mark, Report, to_json, to_markdown
-from mmlib.homework.sandbox import Call, Limits, Outcome, run_submission
+from mmlib.homework.sandbox import Call, Limits, Outcome, run_submission, try_out
 from mmlib.homework.submissions import SUFFIXES, read_cells
 
 
@@ -89,6 +89,7 @@ def grade_folder(
 
     Raises:
         ValueError: the folder holds no submission, or it is not known whose homework one is.
+        OSError: this machine cannot run submissions.
     """
     paths = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and path.is_file())
     if not paths:
@@ -99,6 +100,7 @@ def grade_folder(
             f"whose homework is {unknown[0]}? Name the chapter: "
             f"--chapter {' or --chapter '.join(chapter_names())}"
         )
+    try_out()
     graded = [
         grade_file(path, chapter or path.stem, seed=seed, limits=limits, namespaces=namespaces)
         for path in paths
@@ -144,4 +146,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # a terminal may lack the signs of a student's text
     sys.exit(main())

@@ -29,7 +29,10 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except Exception:  # whatever a strange object's own methods raise
+        array = np.asarray(None)
     if array.dtype.kind not in NUMERIC:
         kind = type(value).__name__
         raise TypeError(f"the answer holds a {kind}, it must be numbers or an array of numbers")

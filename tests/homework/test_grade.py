@@ -62,10 +62,8 @@ power_spectrogram = mel_filters = detect_pitch = Equal()
 CHEATS = """
 import sys
 import numpy as np
-import mmlib.homework.comparing, mmlib.homework.exercises, mmlib.homework.grade
-import mmlib.homework.pitch, mmlib.homework.checks
-for module in (mmlib.homework.comparing, mmlib.homework.exercises, mmlib.homework.grade,
-               mmlib.homework.pitch, mmlib.homework.checks):
+from mmlib.homework import checks, comparing, exercises, grade, pitch
+for module in (checks, comparing, exercises, grade, pitch):
     for name in dir(module):
         if callable(getattr(module, name)) and not name.startswith("__"):
             setattr(module, name, lambda *a, **k: None)
@@ -81,6 +79,8 @@ hamming = dft_power = power_spectrogram = mel_filters = detect_pitch = frame_cou
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """Grade a class of all kinds with the command, as a teacher would."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("macOS and Windows have only some of the limits")
     folder = tmp_path_factory.mktemp("class")
     right = solution()
     submissions = {
@@ -102,8 +102,10 @@ def report(tmp_path_factory):
     shutil.copy(HOMEWORK / "spectrogram.ipynb", folder / "l_untouched.ipynb")
     (folder / "notes.txt").write_text("no submission")
     result = subprocess.run(
-        [sys.executable, "-m", "mmlib.homework.grade", folder, "--chapter", "spectrogram"]
-        + ["--report", folder / "report.json", "--seconds", "3", "--seed", "3"],
+        [
+            *(sys.executable, "-m", "mmlib.homework.grade", folder, "--chapter", "spectrogram"),
+            *("--report", folder / "report.json", "--seed", "3", "--seconds", "3", "--memory", "1"),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -125,7 +127,7 @@ POINTS = {
     "e_raise": (0, "RuntimeError: at import in cell 1, line 1"),
     "f_one_loop": (15, "endless loop?"),
     "g_equal": (0, "the answer holds a Equal"),
-    "h_cheats": (0, "returned"),
+    "h_cheats": (0, "Every tone got the same answer"),
     "i_memory": (0, "MemoryError"),
     "k_broken": (0, "cannot be read"),
     "l_untouched": (0, "not answered yet"),
@@ -146,7 +148,7 @@ def test_each_gets_what_it_earned_with_the_reason(report, name):
     assert (item["points"], item["possible"]) == (points, 16)
     assert f"| {name} | spectrogram | {points} | 16 |" in report["markdown"]
     messages = [mark["message"] for mark in item["marks"]]
-    if reason and name != "h_cheats":
+    if reason:
         assert any(reason in message for message in messages)
     assert sum(not message for message in messages) == (6 if points == 16 else points // 3)
 

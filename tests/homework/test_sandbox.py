@@ -2,15 +2,20 @@
 
 import errno
 import os
+import sys
+import tempfile
 import time
 
 import numpy as np
 import psutil
 import pytest
 
-from mmlib.homework import confinement
-from mmlib.homework.sandbox import Call, Limits, run_submission
+from mmlib.homework import confinement, exercises
+from mmlib.homework.sandbox import Call, Limits, run_submission, try_out
 
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="macOS and Windows have only some of the limits"
+)
 LIMITS = Limits(seconds=1.5, memory=2**30, folder_bytes=20_000_000, file_bytes=8_000_000)
 RIGHT = "def right(x):\n    return 2 * x\n"
 CALLS = [Call("right", [[1], [2.5]]), Call("bad", [[3]]), Call("right", [[4]])]
@@ -126,19 +131,20 @@ def test_printed_reports_and_floods_change_nothing():
 
 
 @PLAIN
-def test_forged_answer_files_are_read_as_data_only(namespaces):
+def test_forged_answer_files_are_read_as_data_only(namespaces, tmp_path):
     forge = (
         "import os, pickle, pathlib\n"
-        "class Bomb:\n    def __reduce__(self): return (os.system, ('touch /tmp/bomb-went-off',))\n"
+        "class Bomb:\n    def __reduce__(self): return (os.system, ('touch BOMB',))\n"
         "folder = pathlib.Path('../answers')\n"
         "for n in range(3): (folder / f'{n}.json').write_bytes(pickle.dumps(Bomb()))\n"
         "for n in ('started', 'loaded'): (folder / n).touch()\n"
         "os._exit(0)"
     )
+    forge = forge.replace("BOMB", str(tmp_path / "bomb"))
     for outcome in run(forge, namespaces=namespaces):
         assert outcome.values is None
         assert outcome.problem == "the answer is no plain data"
-    assert not os.path.exists("/tmp/bomb-went-off")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -161,25 +167,23 @@ def test_an_answer_beyond_the_limit_is_not_read():
     assert "larger than 1000 bytes" in outcome.problem
 
 
-PATCHES = {
-    "numpy": "import numpy as np\nnp.allclose = np.array_equal = lambda *a, **k: True",
-    "numpy asarray": "import numpy as np\nnp.asarray = lambda x: __import__('this')",
-    "checker": (
+PATCHES = [
+    "import numpy as np\nnp.allclose = np.array_equal = lambda *a, **k: True",
+    "import numpy as np\nnp.asarray = lambda x: __import__('this')",
+    (
         "import mmlib.homework.exercises as e, mmlib.homework.comparing as c\n"
         "e.judge_answers = c.compare = c.agrees = lambda *a, **k: None"
     ),
-    "check": "from mmlib.homework.checks import check\ncheck('spectrogram', len)",
-    "json": "import json\njson.dumps = lambda *a, **k: '{\"values\": [2, 5.0]}'",
-    "builtins": "import builtins\nbuiltins.all = builtins.any = lambda *a: True",
-}
+    "from mmlib.homework.checks import check\ncheck('spectrogram', len)",
+    "import json\njson.dumps = lambda *a, **k: '{\"values\": [2, 5.0]}'",
+    "import builtins\nbuiltins.all = builtins.any = lambda *a: True",
+]
 
 
-@pytest.mark.parametrize("name", PATCHES)
-def test_patches_stay_in_the_students_process(name):
-    import mmlib.homework.exercises as exercises
-
+def test_patches_stay_in_the_students_process():
     judge, allclose = exercises.judge_answers, np.allclose
-    run(PATCHES[name], RIGHT)
+    for patch in PATCHES:
+        run(patch, RIGHT)
     assert exercises.judge_answers is judge
     assert np.allclose is allclose
     assert run(RIGHT)[0].values == [2, 5.0]
@@ -309,3 +313,24 @@ def test_threads_left_running_do_not_hold_the_grader_up():
     begin = time.monotonic()
     assert run(thread, RIGHT)[0].values == [2, 5.0]
     assert time.monotonic() - begin < 30
+
+
+@pytest.mark.parametrize(
+    "mess",
+    [
+        "for _ in range(1200):\n    os.mkdir('d')\n    os.chdir('d')",
+        "os.makedirs('a/b')\nos.chmod('a', 0)",
+    ],
+    ids=["nested", "forbidden"],
+)
+def test_whatever_is_left_in_the_folder_is_removed(mess, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert run(f"import os\n{mess}", RIGHT)[0].values == [2, 5.0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_machine_that_cannot_run_submissions_says_so(monkeypatch):
+    try_out()
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(OSError, match=r"this machine cannot run submissions: .*exit code 1"):
+        try_out()

@@ -1,5 +1,6 @@
 """The student notebooks are made from the solutions, and are up to date."""
 
+import itertools
 from pathlib import Path
 
 import nbformat
@@ -97,7 +98,7 @@ def test_the_notebook_sets_each_exercise_with_its_points(chapter):
 @pytest.mark.parametrize("chapter", chapter_names())
 def test_cells_are_short_and_prose_stands_between(chapter):
     cells = nbformat.read(HOMEWORK / "solutions" / f"{chapter}.ipynb", 4).cells
-    for before, cell in zip(cells, cells[1:], strict=False):
+    for before, cell in itertools.pairwise(cells):
         assert {before.cell_type, cell.cell_type} != {"code"}
         assert len(cell.source.splitlines()) <= 20
         assert cell.cell_type == "code" or len(cell.source.split()) <= 170

@@ -80,5 +80,5 @@ def test_a_subclass_keeps_only_its_numbers():
     ],
 )
 def test_rubbish_is_a_value_error(text):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         wire.loads(text)

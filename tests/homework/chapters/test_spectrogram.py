@@ -14,16 +14,12 @@ def cases(function):
     return EXERCISES[function].make_cases(np.random.default_rng(5))
 
 
-def test_frames_are_those_that_librosa_cuts():
+def test_frames_are_those_that_fit():
     met = set()
     for case in cases("frame_count"):
         samples, window, hop = case.inputs.values()
         met.add(samples < window)
-        if samples < window:
-            assert case.truth == 0
-        else:
-            frames = librosa.util.frame(np.zeros(samples), frame_length=window, hop_length=hop)
-            assert case.truth == frames.shape[1]
+        assert case.truth == sum(start + window <= samples for start in range(0, samples, hop))
     assert met == {True, False}
 
 
@@ -40,12 +36,18 @@ def test_power_obeys_parseval():
         assert power.sum() + mirrored == pytest.approx(len(frame) * (frame**2).sum())
 
 
-def test_the_spectrogram_is_librosas():
+def test_the_spectrogram_is_scipys():
     for case in cases("power_spectrogram"):
         signal, window, hop = case.inputs.values()
-        spectra = librosa.stft(
-            signal, n_fft=len(window), hop_length=hop, window=window, center=False
+        _, _, spectra = scipy.signal.stft(
+            signal,
+            window=window,
+            nperseg=len(window),
+            noverlap=len(window) - hop,
+            boundary=None,
+            padded=False,
         )
+        spectra = spectra * window.sum()  # scipy divides by it
         np.testing.assert_allclose(case.truth, np.abs(spectra) ** 2, rtol=1e-6, atol=1e-9)
 
 
