@@ -20,6 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from mmlib import metrics
+from mmlib.data.corpora import WordPair
 from mmlib.data.vocabulary import Vocabulary
 from mmlib.data.word_vectors import WordVectors
 from mmlib.runtime import worker_threads
@@ -133,6 +135,35 @@ def keep_probability(counts: Tensor, *, threshold: float) -> Tensor:
         return torch.ones(len(counts), dtype=torch.double)
     ratio = threshold * counts.sum() / counts.double()
     return (ratio.sqrt() + ratio).clamp(max=1)
+
+
+def similarity_score(vectors: WordVectors, pairs: Sequence[WordPair]) -> float:
+    """Return Spearman's correlation of cosine and human judgement, over pairs with known words.
+
+    Raises:
+        ValueError: fewer than two of the pairs are known.
+    """
+    known = [pair for pair in pairs if pair.first in vectors and pair.second in vectors]
+    if len(known) < 2:
+        raise ValueError(f"{len(known)} of {len(pairs)} pairs are known, a correlation needs two")
+    rows = torch.tensor([[vectors.row(p.first), vectors.row(p.second)] for p in known])
+    human = torch.tensor([pair.similarity for pair in known])
+    return metrics.word_similarity(vectors.vectors, rows, human)
+
+
+def analogy_hits_by_group(
+    vectors: WordVectors, questions: dict[str, list[tuple[str, str, str, str]]]
+) -> dict[str, Tensor]:
+    """Return bool (known questions,) for each group: whether "a is to b as c is to …" gave d.
+
+    Questions with an unknown word are left out, and so are groups in which none is left.
+    """
+    hits = {}
+    for group, asked in questions.items():
+        known = [[vectors.row(w) for w in q] for q in asked if all(w in vectors for w in q)]
+        if known:
+            hits[group] = metrics.analogy_hits(vectors.vectors, torch.tensor(known))
+    return hits
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ import gensim.models
 import pytest
 import torch
 
-from mmlib.data.word_vectors import WordVectors
+from mmlib.data.corpora import WordPair
+from mmlib.data.word_vectors import WordVectors, analogy
 from mmlib.runtime import make_generator
 from mmlib.vision_text import word2vec
 from mmlib.vision_text.word2vec import Word2VecConfig, skip_gram_pairs, train
@@ -307,3 +308,43 @@ def test_a_corpus_that_teaches_nothing_is_refused(sentences, error, message):
 def test_a_bad_setting_is_refused(setting, message):
     with pytest.raises(ValueError, match=message):
         Word2VecConfig(**setting)
+
+
+@pytest.fixture
+def capitals():
+    """Countries and capitals a fixed step apart, and one capital that is out of place."""
+    countries = torch.eye(4)
+    capitals = countries + torch.tensor([0, 0, 0, 0.5])
+    capitals[2] = torch.tensor([0, -1.0, 0, 0])
+    names = [*"ABCD", *"abcd"]
+    return WordVectors(names, torch.cat([countries, capitals]))
+
+
+def test_analogy_hits_are_what_solving_one_by_one_gives(capitals):
+    groups = {
+        "right": [("A", "a", "B", "b"), ("B", "b", "A", "a")],
+        "wrong": [("A", "a", "C", "c"), ("A", "a", "unknown", "b")],
+        "unknown": [("X", "a", "B", "b")],
+    }
+    hits = word2vec.analogy_hits_by_group(capitals, groups)
+    assert {group: found.tolist() for group, found in hits.items()} == {
+        "right": [True, True],
+        "wrong": [False],
+    }
+    for group, found in hits.items():
+        for (a, b, c, d), hit in zip(groups[group], found.tolist(), strict=False):
+            assert (analogy(capitals, a, b, c)[0][0] == d) is hit
+
+
+def test_similarity_score_is_gensims(tmp_path):
+    vectors = WordVectors(list("abcdef"), torch.randn(6, 4, generator=make_generator(0)))
+    pairs = [WordPair(*pair) for pair in [("a", "b", 9.0), ("c", "d", 2.5), ("e", "f", 4.0)]]
+    pairs += [WordPair("a", "f", 1.0), WordPair("a", "unknown", 5.0), WordPair("b", "e", 7.0)]
+    lines = [f"{pair.first}\t{pair.second}\t{pair.similarity}\n" for pair in pairs]
+    (tmp_path / "pairs.tsv").write_text("".join(lines))
+    keyed = gensim.models.KeyedVectors(4)
+    keyed.add_vectors(list(vectors.words), vectors.vectors.numpy())
+    theirs = keyed.evaluate_word_pairs(tmp_path / "pairs.tsv")[1].statistic
+    assert word2vec.similarity_score(vectors, pairs) == pytest.approx(theirs)
+    with pytest.raises(ValueError, match="1 of 2 pairs are known, a correlation needs two"):
+        word2vec.similarity_score(vectors, pairs[3:5])
