@@ -17,7 +17,8 @@ sys.path.insert(0, str(ROOT / "book" / "_ext"))  # the extensions are modules of
 def book(tmp_path_factory) -> Path:
     """Return the folder of the built book; any warning of the build fails the tests."""
     out = tmp_path_factory.mktemp("book")
-    command = [sys.executable, "-m", "jupyter_book", "build", str(ROOT), "--path-output", str(out)]
+    jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    command = [*jupyter_book, "build", str(ROOT), "--path-output", str(out)]
     run = subprocess.run(
         [*command, "-W", "-n", "--keep-going", "--quiet"], capture_output=True, text=True
     )
