@@ -211,7 +211,7 @@ def test_objects_that_equal_everything_lose_all_but_their_numbers():
 
 SPAWN = """
 import os, subprocess, sys, time
-code = "import time; time.sleep(300)"
+code = "import time; time.sleep(300)  # " + os.getcwd()
 children = [subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
             for _ in range(5)]
 if os.fork() == 0:
@@ -222,28 +222,27 @@ if os.fork() == 0:
 """
 
 
-def sleepers():
-    """Return the processes that SPAWN starts, wherever they hang in the tree."""
-    found = set()
-    for process in psutil.process_iter(["cmdline", "status"]):
-        line = " ".join(process.info["cmdline"] or [])
-        sleeps = "time.sleep(300)" in line or "mmlib.homework.worker" in line
-        if sleeps and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.add(process.pid)
-    return found
+def sleepers(folder):
+    """Return the processes of a run in ``folder``, wherever they hang in the tree."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "status"])
+        if str(folder) in " ".join(process.info["cmdline"] or [])
+        and process.info["status"] != psutil.STATUS_ZOMBIE
+    ]
 
 
 @PLAIN
-def test_children_left_behind_are_ended(namespaces):
-    before = sleepers()
-    spy = "def bad(x): return children[0].poll() is None"  # they do run until then
+def test_children_left_behind_are_ended(namespaces, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the command lines name it
+    spy = "def bad(x): return [child.poll() is None for child in children]"
     first, second, _ = run(SPAWN, RIGHT, spy, namespaces=namespaces)
     assert first.values == [2, 5.0]
-    assert second.values == [True]
+    assert second.values == [[True] * 5]  # they did run until then
     deadline = time.monotonic() + 5
-    while sleepers() - before and time.monotonic() < deadline:
+    while sleepers(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not sleepers() - before
+    assert not sleepers(tmp_path)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.getuid() == 0, reason="no such limit for root")

@@ -1,10 +1,14 @@
 """What the homework on sound holds for true is what independent libraries compute."""
 
+from pathlib import Path
+
 import librosa
+import nbformat
 import numpy as np
 import pytest
 import scipy.signal
 
+from mmlib.homework import pitch
 from mmlib.homework.exercises import load_exercises
 
 EXERCISES = {exercise.function: exercise for exercise in load_exercises("spectrogram")}
@@ -69,3 +73,12 @@ def test_the_tones_have_the_pitch_that_they_claim():
         assert 80 <= case.truth <= 400
         assert (level[1:] > 0.25).all()
         assert (level[0] < 0.25) == (number % 2 == 1)
+
+
+def test_the_notebook_states_the_terms_that_the_judge_applies():
+    path = Path(__file__).resolve().parents[3] / "notebooks" / "homework" / "spectrogram.ipynb"
+    prose = "\n".join(cell.source for cell in nbformat.read(path, 4).cells)
+    assert "plays forty tones with pitches between 80 and 400 Hz" in prose
+    assert len(cases("detect_pitch")) == 40
+    assert "right within half a percent, and nine tones in ten must be right" in prose
+    assert (pitch.CLOSE, pitch.ENOUGH) == (0.005, 0.9)
