@@ -13,7 +13,7 @@ from mmlib.world.scenes import HORIZON, PLACES, Scenes
 
 NIGHT = (0.34, 0.40, 0.62)  # what moonlight leaves of a landscape's red, green, blue
 WINDOW = (1.0, 0.84, 0.45)
-BLOCK = 24 * 64 * 64  # pixels painted at a time: what stays in the processor's cache
+BLOCK = 64 * 64 * 64  # pixels painted at a time: what stays in the processor's cache
 
 # sky above, sky at the horizon; by day
 SKIES = {
@@ -75,14 +75,14 @@ def _paint_sky(sky: Tensor, scenes: Scenes, colours: tuple, y: Tensor, x: Tensor
     sky[:] = torch.lerp(top, bottom, low)
     clouds = noise(scenes, 3, 5, y / HORIZON, x, salt=1)
     clouds.lerp_(noise(scenes, 9, 13, y / HORIZON, x, salt=2), 0.4).lerp_(
-        noise(scenes, 21, 31, y / HORIZON, x, salt=3), 0.15
+        noise(scenes, 17, 27, y / HORIZON, x, salt=3), 0.15
     )
     clouds.sub_(0.52).mul_(4.5).clamp_(0, 0.85).mul_(1.25 - y[:, None] / HORIZON)
     clouds = clouds.mul_(1 - 0.75 * scenes.night.float()[:, None, None]).clamp_(max=1)[:, None]
     dark = scenes.night.nonzero()[:, 0]
     if len(dark):
-        stars = noise(scenes[dark], 56, 112, y / HORIZON, x, salt=4)
-        sky[dark] += stars.sub_(0.94).mul_(22).clamp_(0, 1)[:, None]
+        stars = noise(scenes[dark], 40, 72, y / HORIZON, x, salt=4)
+        sky[dark] += stars.sub_(0.95).mul_(26).clamp_(0, 1)[:, None]
     _paint_sun(sky, scenes, y, x, edge)
     sky.lerp_(torch.where(night, 0.45, 1.0)[:, :, None, None].expand_as(sky), clouds)
 
@@ -91,12 +91,12 @@ def _paint_sun(sky: Tensor, scenes: Scenes, y: Tensor, x: Tensor, edge: Tensor) 
     """Paint the sun, or a crescent moon, with a glow around it."""
     height = (0.09 + 0.2 * edge**2)[..., None]
     across, down = x - scenes.light[:, None, None], y[:, None] - height
-    distance = (across**2 + down**2).sqrt_()  # (scenes, rows, columns)
+    distance = (across * across + down * down).sqrt_()  # (scenes, rows, columns)
     night = scenes.night[:, None, None]
     disc = ((0.055 - distance) * len(x) + 0.5).clamp_(0, 1)
-    bite = ((across - 0.025) ** 2 + (down + 0.012) ** 2).sqrt_().sub_(0.048)
+    bite = torch.hypot(across - 0.025, down + 0.012).sub_(0.048)
     disc = torch.where(night, disc * (bite * len(x) + 0.5).clamp_(0, 1), disc)
-    glow = (0.02 / (distance**2 * torch.where(night, 40, 16) + 0.035)).clamp_(max=1)
+    glow = (0.02 / (distance * distance * torch.where(night, 40, 16) + 0.035)).clamp_(max=1)
     shine = scenes.light.new_tensor((1.0, 0.97, 0.80))[:, None, None]
     sky.lerp_(shine.expand_as(sky), torch.maximum(disc, glow)[:, None])
 
@@ -191,7 +191,7 @@ def _near_beach(ground: Tensor, scenes: Scenes, y: Tensor, x: Tensor) -> None:
 
 def _near_meadow(ground: Tensor, scenes: Scenes, y: Tensor, x: Tensor) -> None:
     """Small flowers."""
-    flowers = noise(scenes, 36, 64, (y - HORIZON) * 2, x, salt=25).sub_(0.945).mul_(30).clamp_(0, 1)
+    flowers = noise(scenes, 24, 40, (y - HORIZON) * 2, x, salt=25).sub_(0.945).mul_(30).clamp_(0, 1)
     bloom = torch.where(
         scenes.texture[:, None] % 2 == 0, ground.new_tensor((1.0, 0.95, 0.75)),
         ground.new_tensor((0.95, 0.72, 0.86)),
@@ -214,7 +214,7 @@ def _ground_noise(scenes: Scenes, y: Tensor, x: Tensor) -> Tensor:
     near = (y - HORIZON) / (1 - HORIZON)
     rows = 1.25 * (1 - 1 / (1 + 4 * near))  # perspective: most rows lie close to the horizon
     grain = noise(scenes, 12, 5, rows, x, salt=31)
-    grain.lerp_(noise(scenes, 60, 56, rows, x, salt=32), 0.4)
+    grain.lerp_(noise(scenes, 36, 40, rows, x, salt=32), 0.4)
     return grain.mul_(0.75).add_(0.3 * near[:, None]).clamp_(0, 1)
 
 

@@ -29,7 +29,7 @@ PAINTS = torch.tensor(
 )
 MOONLIT = (0.56, 0.60, 0.80)  # what night leaves of a thing's red, green, blue
 REACH = 1.16  # a patch reaches this much beyond the thing's square, for its shadow
-BLOCK = 192 * 64 * 64  # pixels drawn at a time: what stays in the processor's cache
+BLOCK = 512 * 64 * 64  # pixels drawn at a time: what stays in the processor's cache
 
 
 class Patches(NamedTuple):

@@ -46,7 +46,7 @@ class Scenes:
     """A batch of scenes, one tensor a property; nothing in it changes after it is made.
 
     Indexing with a number, a slice, or a tensor or list of indices gives another batch (a number
-    gives a batch of one); ``things(index)`` reads one scene in words.
+    gives a batch of one); ``things()`` reads the scenes in words.
 
     Raises:
         TypeError, ValueError: a property has the wrong type, shape or range; the error names it.
@@ -124,18 +124,18 @@ class Scenes:
         """Return the place of one scene, such as ``"beach"``."""
         return PLACES[int(self.place[index])]
 
-    def things(self, index: int) -> tuple[Thing, ...]:
-        """Return what one scene holds, in the order of its slots."""
+    def things(self) -> list[tuple[Thing, ...]]:
+        """Return what each scene holds, in the order of its slots."""
         names = ("kind", "colour", "size", "x", "y", "depth", "sounding")
-        columns = [getattr(self, name)[index].tolist() for name in names]
-        columns.append(self.flying()[index].tolist())
-        return tuple(
-            Thing(slot, KINDS[row[0]], COLOURS[row[1]], *row[2:])
-            for slot, (here, *row) in enumerate(
-                zip(self.present[index].tolist(), *columns, strict=True)
+        columns = [getattr(self, name).tolist() for name in names] + [self.flying().tolist()]
+        return [
+            tuple(
+                Thing(slot, KINDS[kind], COLOURS[colour], *rest)
+                for slot, (kind, colour, *rest) in enumerate(zip(*rows, strict=True))
+                if here[slot]
             )
-            if here
-        )
+            for here, *rows in zip(self.present.tolist(), *columns, strict=True)
+        ]
 
 
 def held_out(kind: Tensor, colour: Tensor) -> Tensor:
@@ -175,6 +175,14 @@ def relations(scenes: Scenes) -> Tensor:
     ]
     both = scenes.present[:, :, None] & scenes.present[:, None, :]
     return torch.stack(facts, dim=-1) & both[..., None]
+
+
+def related(scenes: Scenes) -> list[list[tuple[int, int, int]]]:
+    """List each scene's ``relations``: (one slot, another slot, index into ``RELATIONS``)."""
+    listed: list[list[tuple[int, int, int]]] = [[] for _ in range(len(scenes))]
+    for scene, one, other, relation in relations(scenes).nonzero().tolist():
+        listed[scene].append((one, other, relation))
+    return listed
 
 
 def covered(scenes: Scenes) -> Tensor:

@@ -1,0 +1,276 @@
+"""Scenes in words: captions, tags as people give them, and sentences for word vectors.
+
+Everything is lower case, words are separated by single spaces, there is no punctuation. Several
+words may mean one thing (``SYNONYMS``); ``canonical`` leads each of them back to the name that
+``scenes`` uses.
+"""
+
+import random
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+
+from mmlib.world.sampling import sample_scenes
+from mmlib.world.scenes import RELATIONS, Scenes, Thing, related
+
+# The ways to say each kind, place and time; the first is the canonical one.
+SYNONYMS = {
+    "bell": ("bell",),
+    "bird": ("bird", "songbird"),
+    "boat": ("boat", "ship"),
+    "car": ("car", "automobile"),
+    "clock": ("clock", "alarm"),
+    "dog": ("dog", "hound"),
+    "drum": ("drum",),
+    "frog": ("frog", "toad"),
+    "guitar": ("guitar",),
+    "horn": ("horn", "trumpet"),
+    "beach": ("beach", "shore"),
+    "meadow": ("meadow", "field"),
+    "town": ("town", "city"),
+    "forest": ("forest", "wood"),
+    "mountains": ("mountains", "hills"),
+    "day": ("day", "daytime", "sunny"),
+    "night": ("night", "nighttime", "dark"),
+}
+# What each kind does when it sounds: of one, of several, going on.
+SOUNDS_OF = {
+    "bell": ("rings", "ring", "ringing"),
+    "bird": ("sings", "sing", "singing"),
+    "boat": ("hoots", "hoot", "hooting"),
+    "car": ("rumbles", "rumble", "rumbling"),
+    "clock": ("ticks", "tick", "ticking"),
+    "dog": ("barks", "bark", "barking"),
+    "drum": ("beats", "beat", "beating"),
+    "frog": ("croaks", "croak", "croaking"),
+    "guitar": ("strums", "strum", "strumming"),
+    "horn": ("blares", "blare", "blaring"),
+}
+WHERE = {
+    "beach": ("on the beach", "on the shore", "at the beach"),
+    "meadow": ("in the meadow", "in the field", "on the meadow"),
+    "town": ("in the town", "in the city"),
+    "forest": ("in the forest", "in the wood"),
+    "mountains": ("in the mountains", "in the hills"),
+}
+WHEN = {
+    False: ("by day", "in the daytime", "on a sunny day", "under the sun"),
+    True: ("at night", "in the nighttime", "in the dark", "under the moon"),
+}
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six")
+UNRELATED_TAGS = ("photo", "holiday", "nice", "2009", "camera", "square", "me", "favourite")
+
+
+class View(NamedTuple):
+    """One scene as a speaker takes it in."""
+
+    things: tuple[Thing, ...]
+    place: str
+    night: bool
+    facts: list[tuple[int, int, int]]  # its relations, as in scenes.related
+
+
+def canonical(word: str) -> str:
+    """Return the name that ``scenes`` uses for a word: ``"ships"`` → ``"boat"``.
+
+    A word that is no name of a kind, place or time comes back as it is.
+    """
+    for name, words in SYNONYMS.items():
+        if word in words or (word.endswith("s") and word[:-1] in words):
+            return name
+    return word
+
+
+def captions(
+    scenes: Scenes, *, per_scene: int = 5, generator: torch.Generator, heard: bool = False
+) -> list[list[str]]:
+    """Describe each scene in several differently worded sentences, all of them true.
+
+    Args:
+        scenes: what to describe.
+        per_scene: how many different captions a scene gets, 1 to 10.
+        generator: the source of randomness.
+        heard: tell also what things sound like; without it only what can be seen.
+
+    Raises:
+        ValueError: ``per_scene`` is out of its range.
+    """
+    if not 1 <= per_scene <= 10:
+        raise ValueError(f"per_scene is {per_scene}, ask for 1 to 10 captions a scene")
+    check_inhabited(scenes)
+    dice, everything = dice_from(generator), []
+    nights, facts = scenes.night.tolist(), related(scenes)
+    for index, things in enumerate(scenes.things()):
+        view = View(things, scenes.place_name(index), nights[index], facts[index])
+        told: list[str] = []
+        while len(told) < per_scene:
+            sentence = _sentence(view, dice, heard)
+            if sentence not in told:
+                told.append(sentence)
+        everything.append(told)
+    return everything
+
+
+def true_tags(scenes: Scenes) -> list[set[str]]:
+    """Return each scene's exact tags: its kinds, their colours, its place, ``day`` or ``night``."""
+    tags = []
+    for index, things in enumerate(scenes.things()):
+        tags.append({thing.kind for thing in things} | {thing.colour for thing in things})
+        tags[-1] |= {scenes.place_name(index), "night" if scenes.night[index] else "day"}
+    return tags
+
+
+def tags(
+    scenes: Scenes,
+    *,
+    generator: torch.Generator,
+    missing: float = 0.25,
+    wrong: float = 0.1,
+    unrelated: float = 0.3,
+) -> list[list[str]]:
+    """Tag each scene as people tag pictures: incomplete, in their own words, not always right.
+
+    Args:
+        missing: chance that a true tag is left out.
+        wrong: chance that a tag is added that names a kind, place or time, true or not.
+        unrelated: chance that a tag is added that has nothing to do with the picture.
+
+    Returns:
+        a list of different tags for each scene, in random order; it may be empty.
+
+    Raises:
+        ValueError: a chance does not lie from 0 to 1.
+    """
+    for name, chance in (("missing", missing), ("wrong", wrong), ("unrelated", unrelated)):
+        if not 0 <= chance <= 1:
+            raise ValueError(f"{name} is {chance}, a chance lies from 0 to 1")
+    dice, given = dice_from(generator), []
+    for truth in true_tags(scenes):
+        kept = [tag for tag in sorted(truth) if dice.random() >= missing]
+        if dice.random() < wrong:
+            kept.append(dice.choice(list(SYNONYMS)))
+        words = {dice.choice(SYNONYMS.get(tag, (tag,))) for tag in kept}
+        if dice.random() < unrelated:
+            words.add(dice.choice(UNRELATED_TAGS))
+        ordered = sorted(words)
+        dice.shuffle(ordered)
+        given.append(ordered)
+    return given
+
+
+def corpus(count: int, *, generator: torch.Generator) -> list[list[str]]:
+    """Return ``count`` sentences about new scenes, seen and heard, each a list of words.
+
+    Raises:
+        ValueError: ``count`` is below 1.
+    """
+    if count < 1:
+        raise ValueError(f"count is {count}, ask for at least 1 sentence")
+    scenes = sample_scenes(-(-count // 2), generator=generator).to("cpu")
+    pairs = captions(scenes, per_scene=2, generator=generator, heard=True)
+    return [sentence.split() for pair in pairs for sentence in pair][:count]
+
+
+def dice_from(generator: torch.Generator) -> random.Random:
+    """Return Python's random numbers, seeded by the next number of ``generator``."""
+    seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
+    return random.Random(int(seed))
+
+
+def noun(kind: str, dice: random.Random, *, many: bool = False) -> str:
+    """Return one of the words for a kind, in the plural if asked."""
+    return dice.choice(SYNONYMS[kind]) + ("s" if many else "")
+
+
+def with_article(words: str) -> str:
+    """Put ``a`` or ``an`` before words, by their first letter."""
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def listed(names: list[str]) -> str:
+    """Join names as in speech: ``a bell``, ``a bell and a dog``, ``a bell a car and a dog``."""
+    return " and ".join([" ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def check_inhabited(scenes: Scenes) -> None:
+    """Raise ``ValueError`` if a scene holds nothing that one could speak of."""
+    empty = ~scenes.present.any(dim=1)
+    if bool(empty.any()):
+        raise ValueError(
+            f"scene {int(empty.nonzero()[0])} holds nothing to speak of: "
+            "leave it out, scenes[scenes.present.any(dim=1)]"
+        )
+
+
+def _grouped(things: Iterable[Thing], *by: str) -> list[list[Thing]]:
+    """Put things together that agree in these properties."""
+    groups: dict[tuple, list[Thing]] = {}
+    for thing in things:
+        groups.setdefault(tuple(getattr(thing, name) for name in by), []).append(thing)
+    return list(groups.values())
+
+
+def _name(group: list[Thing], dice: random.Random, *, coloured: bool = True) -> str:
+    """Name a group: ``an orange ship``, ``two red birds``, ``two birds``."""
+    thing, many = group[0], len(group) > 1
+    words = noun(thing.kind, dice, many=many)
+    words = f"{thing.colour} {words}" if coloured else words
+    return f"{NUMBERS[len(group)]} {words}" if many else with_article(words)
+
+
+def _be(group: list[Thing]) -> str:
+    return "is" if len(group) == 1 else "are"
+
+
+def _sentence(view: View, dice: random.Random, heard: bool) -> str:
+    """Return one true sentence about one scene, in one of several forms."""
+    where, when = dice.choice(WHERE[view.place]), dice.choice(WHEN[view.night])
+    forms = [_inventory, _inventory, _activity]
+    forms += [_relation] if view.facts else []
+    forms += [_sound, _sound] if heard and any(thing.sounding for thing in view.things) else []
+    return dice.choice(forms)(view, dice, where, when)
+
+
+def _inventory(view: View, dice: random.Random, where: str, when: str) -> str:
+    """Say everything that is there, with colours or without."""
+    coloured = dice.random() < 0.7
+    groups = _grouped(view.things, "kind", "colour") if coloured else _grouped(view.things, "kind")
+    dice.shuffle(groups)
+    names = listed([_name(group, dice, coloured=coloured) for group in groups])
+    forms = (
+        f"{names} {where} {when}",
+        f"{when} there {_be(groups[0])} {names} {where}",
+        f"you can see {names} {where} {when}",
+    )
+    return dice.choice(forms)
+
+
+def _activity(view: View, dice: random.Random, where: str, when: str) -> str:
+    """Say what one thing, or several alike, are seen to do."""
+    group = dice.choice(_grouped(view.things, "kind", "colour", "flying"))
+    doing = "flying" if group[0].flying else "standing"
+    if (group[0].kind, view.place) == ("boat", "beach"):
+        doing = "sailing"
+    told = f"{_name(group, dice)} {_be(group)} {doing} {where}"
+    return dice.choice((f"{told} {when}", f"{when} {told}"))
+
+
+def _sound(view: View, dice: random.Random, where: str, when: str) -> str:
+    """Say what one thing, or several alike, sound like."""
+    group = dice.choice(_grouped([t for t in view.things if t.sounding], "kind", "colour"))
+    one, several, ongoing = SOUNDS_OF[group[0].kind]
+    verb = dice.choice((several if len(group) > 1 else one, f"{_be(group)} {ongoing}"))
+    told = f"{_name(group, dice)} {verb} {where}"
+    return dice.choice((f"{told} {when}", f"{when} {told}"))
+
+
+def _relation(view: View, dice: random.Random, where: str, when: str) -> str:
+    """Say how one thing stands to another."""
+    by_slot = {thing.slot: thing for thing in view.things}
+    *pair, relation = dice.choice(view.facts)
+    one, other = (_name([by_slot[slot]], dice) for slot in pair)
+    words = RELATIONS[relation]
+    if words in ("left of", "right of") and dice.random() < 0.5:
+        words = f"to the {words}"
+    return f"{one} is {words} {other} {dice.choice((where, when))}"
