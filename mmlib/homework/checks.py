@@ -72,4 +72,4 @@ def _say(right: bool, sentence: str) -> None:
         line.encode(encoding)
     except UnicodeEncodeError:
         line = f"{word}: {sentence}".encode(encoding, "replace").decode(encoding)
-    print(line)
+    print(f"{line}\n", end="")  # in one piece, so that a notebook stores one output

@@ -111,12 +111,12 @@ def test_the_solutions_run_and_every_check_passes(chapter):
     stored = nbformat.read(path, 4)
     assert stored.metadata["executed"]["code_sha256"] == execute.code_hash(stored)
     run = execute.execute(path)
-    printed = [
+    lines = "".join(
         output.text
         for cell in run.notebook.cells
         if cell.cell_type == "code"
         for output in cell.outputs
         if output.output_type == "stream"
-    ]
-    assert len(printed) == len(load_exercises(chapter))
-    assert all(text.startswith("✅") for text in printed)
+    ).splitlines()
+    assert len(lines) == len(load_exercises(chapter))
+    assert all(line.startswith("✅") for line in lines)
