@@ -11,7 +11,7 @@ from mmlib.vision_text import word2vec
 from mmlib.vision_text.word2vec import Word2VecConfig, skip_gram_pairs, train
 
 TINY = Word2VecConfig(
-    dim=16, window=3, epochs=30, min_count=1, subsample=0.0, threads=1, batch=4, learning_rate=0.05
+    dim=16, window=3, epochs=15, min_count=1, subsample=0.0, threads=1, batch=4, learning_rate=0.05
 )
 TOPICS = 12
 
