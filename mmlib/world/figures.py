@@ -199,7 +199,7 @@ def frog(u: Tensor, v: Tensor) -> Parts:
 
 def guitar(u: Tensor, v: Tensor) -> Parts:
     """A guitar standing upright, leaning a little."""
-    u, v = turned(u * 0.9, v * 0.9 - 0.04, 0.28)
+    u, v = turned(u * 0.95, v * 0.95 - 0.02, 0.28)
     waist = ellipse(u, v, at=(0.0, 0.1), radii=(0.38, 0.34))
     body = waist.minimum(ellipse(u, v, at=(0.0, 0.54), radii=(0.52, 0.42)))
     return [

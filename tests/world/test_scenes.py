@@ -1,0 +1,135 @@
+"""Laws of scenes: what a batch holds, how its things stand to each other, what is held out."""
+
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+import torch
+
+from mmlib.runtime import make_generator
+from mmlib.world.sampling import sample_scenes
+from mmlib.world.scenes import (
+    APART,
+    COLOURS,
+    KINDS,
+    RELATIONS,
+    covered,
+    held_out,
+    related,
+    relations,
+)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return sample_scenes(200, generator=make_generator(0))
+
+
+def facts_by_hand(things):
+    """Read the relations off one scene's things, one pair at a time."""
+    facts = set()
+    for a in things:
+        for b in things:
+            if a.slot == b.slot:
+                continue
+            right, down, reach = a.x - b.x, a.y - b.y, (a.size + b.size) / 2
+            true = {
+                "left of": right < -APART,
+                "right of": right > APART,
+                "above": abs(right) < reach and down <= -reach,
+                "below": abs(right) < reach and down >= reach,
+                "in front of": abs(right) < reach and abs(down) < reach and a.depth < b.depth,
+                "behind": abs(right) < reach and abs(down) < reach and a.depth > b.depth,
+            }
+            facts |= {(a.slot, b.slot, RELATIONS.index(name)) for name in true if true[name]}
+    return facts
+
+
+def test_relations_agree_with_reading_pair_by_pair(scenes):
+    for things, told in zip(scenes.things(), related(scenes), strict=True):
+        assert set(told) == facts_by_hand(things)
+
+
+def test_relations_are_each_others_converse_and_all_occur(scenes):
+    facts = relations(scenes)
+    for first in (0, 2, 4):
+        assert torch.equal(facts[..., first], facts[..., first + 1].transpose(1, 2))
+    assert facts.flatten(0, 2).any(dim=0).all()
+    assert not facts.diagonal(dim1=1, dim2=2).any()
+
+
+def test_one_pair_in_five_is_held_out_and_everything_is_seen_in_training():
+    pairs = torch.meshgrid(torch.arange(len(KINDS)), torch.arange(len(COLOURS)), indexing="ij")
+    out = held_out(*pairs)
+    assert out.sum().item() * 5 == out.numel()
+    assert (~out).any(dim=0).all()
+    assert (~out).any(dim=1).all()
+    assert out.any(dim=0).all()
+    assert out.any(dim=1).all()
+
+
+def test_covered_is_the_overlap_of_squares_with_nearer_ones():
+    one = sample_scenes(1, generator=make_generator(0), slots=2)
+    two = one.replace(
+        present=torch.tensor([[True, True]]),
+        x=torch.tensor([[0.5, 0.6]]),
+        y=torch.tensor([[0.5, 0.5]]),
+        size=torch.tensor([[0.2, 0.4]]),
+        depth=torch.tensor([[0.9, 0.1]]),
+    )
+    # the far square spans 0.4 to 0.6, the near one 0.4 to 0.8: the far one is wholly covered
+    torch.testing.assert_close(covered(two), torch.tensor([[1.0, 0.0]]))
+    apart = two.replace(x=torch.tensor([[0.2, 0.6]]))
+    torch.testing.assert_close(covered(apart), torch.zeros(1, 2))
+
+
+def test_indexing_gives_the_same_scenes_in_any_form(scenes):
+    assert len(scenes[3]) == 1
+    assert len(scenes[-1]) == 1
+    assert scenes[3].things() == scenes[[3]].things() == scenes[3:4].things()
+    assert scenes[3].things() == [scenes.things()[3]]
+    assert scenes[torch.tensor([5, 3])].things() == [scenes.things()[5], scenes.things()[3]]
+    assert [one.things()[0] for one in scenes] == scenes.things()
+    assert scenes.to("cpu").things() == scenes.things()
+
+
+def test_a_batch_is_frozen_and_replace_leaves_it_alone(scenes):
+    with pytest.raises(FrozenInstanceError):
+        scenes.night = ~scenes.night
+    before = scenes.night.clone()
+    assert torch.equal(scenes.replace(night=~scenes.night).night, ~before)
+    assert torch.equal(scenes.night, before)
+
+
+def test_only_birds_fly(scenes):
+    flying = [thing for things in scenes.things() for thing in things if thing.flying]
+    assert {thing.kind for thing in flying} == {"bird"}
+    assert all(thing.y < 0.45 for thing in flying)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"night": torch.zeros(200)}, TypeError, "night has dtype torch.float32"),
+        ({"kind": torch.full((200, 4), 10)}, ValueError, "kind holds 10, it must lie from 0 to 9"),
+        ({"x": torch.full((200, 4), -0.5)}, ValueError, "x holds -0.5, it must lie from 0 to 1"),
+        ({"y": torch.full((200, 4), torch.nan)}, ValueError, "y has 800 of 800 values"),
+        ({"size": torch.zeros(200, 4)}, ValueError, "size holds 0"),
+        ({"depth": torch.zeros(200, 3)}, ValueError, r"depth has shape \(200, 3\)"),
+        ({"place": torch.zeros(199).long()}, ValueError, r"place has shape \(199,\)"),
+        ({"light": [0.5]}, TypeError, "light is a list"),
+    ],
+)
+def test_a_wrong_property_is_refused_by_name(scenes, change, error, message):
+    with pytest.raises(error, match=message):
+        scenes.replace(**change)
+
+
+def test_a_scene_out_of_range_is_refused(scenes):
+    with pytest.raises(IndexError, match="scene 200 of 200: the last is 199"):
+        scenes[200]
+    with pytest.raises(ValueError, match="present is empty"):
+        scenes[[]]
+
+
+def test_every_property_has_one_row_a_scene(scenes):
+    assert all(len(getattr(scenes, field.name)) == len(scenes) for field in fields(scenes))
