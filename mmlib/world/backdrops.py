@@ -39,7 +39,7 @@ def paint_backdrops(pictures: Tensor, scenes: Scenes) -> None:
     for place, name in enumerate(PLACES):
         here = (scenes.place == place).nonzero()[:, 0]
         for some in here.split(max(1, BLOCK // pictures.shape[-1] ** 2)) if len(here) else ():
-            pictures[some] = _landscape(scenes[some], name, pictures.shape[-1])
+            pictures.index_copy_(0, some, _landscape(scenes[some], name, pictures.shape[-1]))
 
 
 def _landscape(scenes: Scenes, place: str, size: int) -> Tensor:

@@ -38,11 +38,12 @@ class Patches(NamedTuple):
     kind: int
     scene: Tensor  # (k,) which scene
     slot: Tensor  # (k,) which thing of it
+    ranks: list[int]  # the things of rank r, the r-th farthest, are ranks[r] to ranks[r + 1]
     top: Tensor  # (k,) the patch's first row in the picture
     left: Tensor  # (k,) its first column
     side: int
-    u: Tensor  # (k, side, side) the figure's coordinates at the pixels' middles
-    v: Tensor
+    u: Tensor  # (k, 1, side) the figure's coordinates at the pixels' middles
+    v: Tensor  # (k, side, 1)
     pixels: Tensor  # (k, 1, 1) how many pixels the figure's unit is long
 
 
@@ -144,12 +145,11 @@ def boxes(seen: Tensor) -> Tensor:
 def _draw_block(block: Tensor, scenes: Scenes) -> None:
     """Fill ``block`` (scenes, 3, size, size) with the scenes."""
     paint_backdrops(block, scenes)
-    ranks = scenes.depth.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     painted = [(patch, *_paint(patch, scenes)) for patch in _patches(scenes, block.shape[-1])]
     for rank in range(scenes.slots):  # far to near
         for patch, light, clear in painted:
-            now = (ranks[patch.scene, patch.slot] == rank).nonzero()[:, 0]
-            if len(now):
+            now = slice(*patch.ranks[rank : rank + 2])
+            if now.start < now.stop:
                 windows = block.unfold(2, patch.side, 1).unfold(3, patch.side, 1)
                 at = (patch.scene[now], slice(None), patch.top[now], patch.left[now])
                 windows[at] = windows[at].mul_(clear[now]).add_(light[now])
@@ -157,15 +157,19 @@ def _draw_block(block: Tensor, scenes: Scenes) -> None:
 
 def _patches(scenes: Scenes, size: int) -> Iterator[Patches]:
     """Yield the patches of each kind that is present, the smaller half apart from the larger."""
+    ranks = scenes.depth.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     for kind in range(len(KINDS)):
         scene, slot = (scenes.present & (scenes.kind == kind)).nonzero(as_tuple=True)
         order = scenes.size[scene, slot].argsort(stable=True)
         for half in order.chunk(2):
             if len(half):
-                yield _patch(scenes, kind, scene[half], slot[half], size)
+                half = half[ranks[scene[half], slot[half]].argsort(stable=True)]
+                yield _patch(scenes, kind, scene[half], slot[half], ranks, size)
 
 
-def _patch(scenes: Scenes, kind: int, scene: Tensor, slot: Tensor, size: int) -> Patches:
+def _patch(
+    scenes: Scenes, kind: int, scene: Tensor, slot: Tensor, ranks: Tensor, size: int
+) -> Patches:
     """Lay the patches of these things over the picture, moved inside where they stick out."""
     x, y, extent = (t[scene, slot] for t in (scenes.x, scenes.y, scenes.size))
     side = min(int((extent.max() * size * REACH).ceil()) + 1, size)
@@ -175,9 +179,11 @@ def _patch(scenes: Scenes, kind: int, scene: Tensor, slot: Tensor, size: int) ->
     u = ((left[:, None] + steps) / size - x[:, None]) / (extent[:, None] / 2)
     v = ((top[:, None] + steps) / size - y[:, None]) / (extent[:, None] / 2)
     u = torch.where(scenes.mirrored[scene, slot, None], -u, u)
-    shape = (len(scene), side, side)
-    u, v = u[:, None].expand(shape).contiguous(), v[:, :, None].expand(shape).contiguous()
-    return Patches(kind, scene, slot, top, left, side, u, v, (extent * size / 2)[:, None, None])
+    ends = ranks[scene, slot].bincount(minlength=scenes.slots).cumsum(dim=0).tolist()
+    return Patches(
+        kind, scene, slot, [0, *ends], top, left, side, u[:, None], v[:, :, None],
+        (extent * size / 2)[:, None, None],
+    )  # fmt: skip
 
 
 def _paint(patch: Patches, scenes: Scenes) -> tuple[Tensor, Tensor]:
@@ -187,10 +193,9 @@ def _paint(patch: Patches, scenes: Scenes) -> tuple[Tensor, Tensor]:
         their light, (k, 3, side, side), and how much of what is behind them shines through,
         (k, 1, side, side).
     """
-    u, v, pixels = patch.u, patch.v, patch.pixels
-    parts = FIGURES[KINDS[patch.kind]](u, v)
+    pixels, parts = patch.pixels, FIGURES[KINDS[patch.kind]](patch.u, patch.v)
     union = _union(parts)
-    mixed = torch.zeros(4, *u.shape, device=u.device)  # the share of the own colour; the rest
+    mixed = union.new_zeros(4, *union.shape)  # the share of the own colour; the rest
     for distance, paint in _merged(parts):
         cover = distance.mul_(-pixels).add_(0.5).clamp_(0, 1)
         mixed.mul_(1 - cover)
@@ -200,7 +205,7 @@ def _paint(patch: Patches, scenes: Scenes) -> tuple[Tensor, Tensor]:
     cover = (0.5 - union * pixels).clamp_(0, 1)
     rim = union.add_((0.6 / pixels).clamp(min=0.05)).mul_(pixels).add_(0.5).clamp_(0, 1)
     shade = _shade(patch, scenes).mul_(rim.mul_(-0.58).add_(1)).mul_(cover)
-    own = PAINTS.to(u.device)[scenes.colour[patch.scene, patch.slot]]  # (k, 3)
+    own = PAINTS.to(union.device)[scenes.colour[patch.scene, patch.slot]]  # (k, 3)
     tint = torch.where(scenes.night[patch.scene, None], own.new_tensor(MOONLIT), own.new_ones(3))
     light = mixed[0][:, None] * (own * tint)[:, :, None, None]
     light.add_(mixed[1:].transpose(0, 1) * tint[:, :, None, None]).mul_(shade[:, None])
@@ -211,7 +216,7 @@ def _shade(patch: Patches, scenes: Scenes) -> Tensor:
     """Return (k, side, side): lighter above and on the side of the sun or moon."""
     side = (scenes.light[patch.scene] - scenes.x[patch.scene, patch.slot])[:, None, None]
     flip = 1 - 2.0 * scenes.mirrored[patch.scene, patch.slot][:, None, None]
-    return (patch.u * (0.16 * side * flip)).sub_(patch.v, alpha=0.16).add_(1.04)
+    return patch.u * (0.16 * side * flip) + (1.04 - 0.16 * patch.v)
 
 
 def _merged(parts: Parts) -> Parts:
