@@ -54,8 +54,7 @@ def _landscape(scenes: Scenes, place: str, size: int) -> Tensor:
     tint = torch.where(scenes.night[:, None], moon, torch.ones_like(moon))[:, :, None, None]
     FAR_LAYERS[place](sky, scenes, far[:, None, None] * tint, middles[:split], middles)
     grass = _ground_noise(scenes, middles[split:], middles)
-    ground[:] = dark[:, None, None]
-    ground.add_((light - dark)[:, None, None] * grass[:, None])
+    torch.addcmul(dark[:, None, None], (light - dark)[:, None, None], grass[:, None], out=ground)
     if place in FOREGROUNDS:
         FOREGROUNDS[place](ground, scenes, middles[split:], middles)
     ground.mul_(tint)
@@ -74,9 +73,7 @@ def _paint_sky(sky: Tensor, scenes: Scenes, colours: tuple, y: Tensor, x: Tensor
     bottom = torch.where(night, dark_low, day_low)[:, :, None, None]
     sky[:] = torch.lerp(top, bottom, low)
     clouds = noise(scenes, 3, 5, y / HORIZON, x, salt=1)
-    clouds.lerp_(noise(scenes, 9, 13, y / HORIZON, x, salt=2), 0.4).lerp_(
-        noise(scenes, 17, 27, y / HORIZON, x, salt=3), 0.15
-    )
+    clouds.lerp_(noise(scenes, 12, 19, y / HORIZON, x, salt=2), 0.42)
     clouds.sub_(0.52).mul_(4.5).clamp_(0, 0.85).mul_(1.25 - y[:, None] / HORIZON)
     clouds = clouds.mul_(1 - 0.75 * scenes.night.float()[:, None, None]).clamp_(max=1)[:, None]
     dark = scenes.night.nonzero()[:, 0]
@@ -239,11 +236,16 @@ def weights(at: Tensor, points: int, *, smooth: bool = True) -> Tensor:
 
 
 def lattice(texture: Tensor, rows: int, columns: int, *, salt: int) -> Tensor:
-    """Return (scenes, rows, columns) values in 0 to 1: each scene's own window into one table."""
-    table = TABLE.to(texture.device)
-    spot = _hashed(texture + salt * 7919)
-    windows = table.unfold(0, rows, 1).unfold(1, columns, 1)  # (down, across, rows, columns)
-    return windows[spot % windows.shape[0], (spot >> 12) % windows.shape[1]]
+    """Return (scenes, rows, columns) values in 0 to 1, picked by texture and salt out of a table.
+
+    Raises:
+        ValueError: more values than a row of the table holds.
+    """
+    if rows * columns > TABLE.shape[1]:
+        raise ValueError(f"{rows} by {columns} values, a lattice has at most {TABLE.shape[1]}")
+    picked = _hashed(texture + salt * 7919) % len(TABLE)
+    values = TABLE.to(texture.device)[:, : rows * columns].index_select(0, picked)
+    return values.reshape(-1, rows, columns)
 
 
 def _hashed(numbers: Tensor) -> Tensor:
@@ -254,7 +256,7 @@ def _hashed(numbers: Tensor) -> Tensor:
     return numbers ^ (numbers >> 16)
 
 
-TABLE = (_hashed(torch.arange(1, 256 * 256 + 1).reshape(256, 256)) & 0xFFFF).float() / 65535
+TABLE = (_hashed(torch.arange(1, 127 * 2880 + 1).reshape(127, 2880)) & 0xFFFF).float() / 65535
 FarLayer = Callable[[Tensor, Scenes, Tensor, Tensor, Tensor], None]
 FAR_LAYERS: dict[str, FarLayer] = {
     "beach": _far_beach,

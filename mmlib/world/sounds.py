@@ -6,6 +6,7 @@ Levels are chosen so that no mix can clip: stems share the range, whatever else 
 import torch
 from torch import Tensor
 
+from mmlib.runtime import one_torch_thread
 from mmlib.world.scenes import KINDS, PLACES, Scenes
 from mmlib.world.timbres import SAMPLE_RATE, VOICES, coloured_noise
 
@@ -14,6 +15,7 @@ QUIET = 0.02  # an ambience's root mean square
 SHORTEST = 0.25  # seconds
 
 
+@one_torch_thread()
 def timbre(kind: str, *, seconds: float, generator: torch.Generator) -> Tensor:
     """Let one thing of a kind sound; pitch, rhythm and noise vary with the generator.
 
@@ -31,6 +33,7 @@ def timbre(kind: str, *, seconds: float, generator: torch.Generator) -> Tensor:
     return sound * gain
 
 
+@one_torch_thread()
 def ambience(
     place: str, *, seconds: float, generator: torch.Generator, night: bool = False
 ) -> Tensor:
@@ -64,6 +67,7 @@ def ambience(
     return sound * (QUIET / sound.square().mean().sqrt())
 
 
+@one_torch_thread()
 def stems(scenes: Scenes, *, seconds: float, generator: torch.Generator) -> Tensor:
     """Return what each thing of each scene adds to the sound.
 
@@ -90,6 +94,7 @@ def stems(scenes: Scenes, *, seconds: float, generator: torch.Generator) -> Tens
     return waves.to(scenes.device)
 
 
+@one_torch_thread()
 def ambiences(scenes: Scenes, *, seconds: float, generator: torch.Generator) -> Tensor:
     """Return (scenes, time): the ambience of each scene's place and time of day."""
     nights = scenes.night.tolist()
@@ -101,6 +106,7 @@ def ambiences(scenes: Scenes, *, seconds: float, generator: torch.Generator) -> 
     ).to(scenes.device)
 
 
+@one_torch_thread()
 def listen(
     scenes: Scenes, *, seconds: float, generator: torch.Generator, noise: float = 0.002
 ) -> Tensor:

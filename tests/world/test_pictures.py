@@ -148,6 +148,8 @@ def test_noise_is_smooth_in_range_and_bound_to_the_texture(scenes):
     torch.testing.assert_close(grid, lattice(scenes.texture, 4, 6, salt=1))
     assert not torch.equal(grid[0], grid[1])
     assert not torch.equal(grid, lattice(scenes.texture, 4, 6, salt=2))
+    with pytest.raises(ValueError, match="99 by 99 values, a lattice has at most"):
+        lattice(scenes.texture, 99, 99, salt=0)
 
 
 @pytest.mark.parametrize("size", [8, 64.0, True])
