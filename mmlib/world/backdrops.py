@@ -13,7 +13,6 @@ from mmlib.world.scenes import HORIZON, PLACES, Scenes
 
 NIGHT = (0.34, 0.40, 0.62)  # what moonlight leaves of a landscape's red, green, blue
 WINDOW = (1.0, 0.84, 0.45)
-BLOCK = 64 * 64 * 64  # pixels painted at a time: what stays in the processor's cache
 
 # sky above, sky at the horizon; by day
 SKIES = {
@@ -38,8 +37,8 @@ def paint_backdrops(pictures: Tensor, scenes: Scenes) -> None:
     """Fill ``pictures`` (scenes, 3, size, size) with the scenes, their things left out."""
     for place, name in enumerate(PLACES):
         here = (scenes.place == place).nonzero()[:, 0]
-        for some in here.split(max(1, BLOCK // pictures.shape[-1] ** 2)) if len(here) else ():
-            pictures.index_copy_(0, some, _landscape(scenes[some], name, pictures.shape[-1]))
+        if len(here):
+            pictures.index_copy_(0, here, _landscape(scenes[here], name, pictures.shape[-1]))
 
 
 def _landscape(scenes: Scenes, place: str, size: int) -> Tensor:
@@ -244,7 +243,7 @@ def lattice(texture: Tensor, rows: int, columns: int, *, salt: int) -> Tensor:
     if rows * columns > TABLE.shape[1]:
         raise ValueError(f"{rows} by {columns} values, a lattice has at most {TABLE.shape[1]}")
     picked = _hashed(texture + salt * 7919) % len(TABLE)
-    values = TABLE.to(texture.device)[:, : rows * columns].index_select(0, picked)
+    values = TABLE.to(texture.device)[:, : rows * columns][picked]
     return values.reshape(-1, rows, columns)
 
 

@@ -29,7 +29,7 @@ PAINTS = torch.tensor(
 )
 MOONLIT = (0.66, 0.70, 0.88)  # what night leaves of a thing's red, green, blue
 REACH = 1.16  # a patch reaches this much beyond the thing's square, for its shadow
-BLOCK = 768 * 64 * 64  # pixels drawn at a time: enough that torch's own overhead is small
+BLOCK = 1024 * 64 * 64  # pixels drawn at a time: enough that torch's own overhead is small
 
 
 class Patches(NamedTuple):
