@@ -96,6 +96,16 @@ def test_covered_things_show_less_than_alone_and_the_nearest_shows_all(scenes):
     assert torch.equal(seen.gather(1, nearest), alone.gather(1, nearest))
 
 
+def test_inside_the_nearest_thing_nothing_else_shines_through(scenes):
+    nearest = scenes.depth.masked_fill(~scenes.present, 2).argmin(dim=1, keepdim=True)
+    alone = scenes.replace(present=torch.zeros_like(scenes.present).scatter(1, nearest, True))
+    outline = masks(alone).any(dim=1)[:, None]
+    inside = -torch.nn.functional.max_pool2d(-outline.float(), 3, stride=1, padding=1) == 1
+    differ = (draw(scenes) - draw(alone)).abs().amax(dim=1, keepdim=True)
+    assert differ[inside].max() < 1e-4
+    assert differ.max() > 0.3  # the other things are drawn, elsewhere
+
+
 def test_a_thing_taken_away_changes_the_picture_where_it_was_seen(scenes):
     with_it, seen = draw(scenes), masks(scenes)
     first = scenes.present.long().argmax(dim=1, keepdim=True)
