@@ -1,13 +1,9 @@
 """The world: one small synthetic place that every chapter can see, read and hear.
 
-scenes
-    what there is: kinds, colours, places, relations; the held-out colour–kind pairs
-sampling
-    scenes drawn at random, for training or held out
-pictures
-    scenes as images, exact masks and boxes
-words
-    scenes as captions, tags, questions with answers
-sounds
-    scenes as 16 kHz waveforms, with separate stems
+scenes      what there is: kinds, colours, places, relations; the held-out colour–kind pairs
+sampling    scenes drawn at random, for training or held out
+pictures    scenes as images, exact masks and boxes; on distances, figures, backdrops
+words       scenes as captions, tags, sentences for word vectors
+questions   scenes as questions with answers, by type
+sounds      scenes as 16 kHz waveforms, with separate stems; on timbres
 """
