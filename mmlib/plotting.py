@@ -13,7 +13,11 @@ from matplotlib.figure import Figure
 
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666"]
 
+INK = "#767d87"  # grey that reads on a white page and on a dark one; the figures are see-through
 STYLE = {
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), "none"),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor"), INK),
+    **dict.fromkeys(("xtick.color", "ytick.color"), INK),
     "axes.prop_cycle": plt.cycler(color=PALETTE),
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -61,7 +65,7 @@ def draw_samples(ax: Axes, values, *, xlabel: str, ylabel: str, title: str = "",
     markers, stems, base = ax.stem(np.asarray(values), **line)
     plt.setp(stems, linewidth=1.0)
     plt.setp(markers, markersize=4)
-    plt.setp(base, color="#888888", linewidth=0.8)
+    plt.setp(base, color=INK, linewidth=0.8)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     return ax
 
@@ -110,9 +114,9 @@ def draw_scores(
     for row, name in enumerate(names):
         values = np.asarray(scores[name], dtype=float)
         ax.barh(row, values.mean(), color=PALETTE[0], alpha=0.55, height=0.62)
-        ax.plot(values, np.full(len(values), row), "o", color="#222222", markersize=3)
+        ax.plot(values, np.full(len(values), row), "o", color=PALETTE[1], markersize=3.5)
     if chance is not None:
-        ax.axvline(chance, color=PALETTE[1], linestyle="--", label="chance")
+        ax.axvline(chance, color=INK, linestyle="--", label="chance")
         ax.legend(loc="lower right")
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel=xlabel, xlim=(0, None))

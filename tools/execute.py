@@ -48,10 +48,11 @@ def execute(path: Path) -> Run:
     notebook = nbformat.read(path, 4)
     notebook.metadata.pop("widgets", None)
     client = NotebookClient(
+        # the kernel talks to this process alone, over the loopback: it need not warn of that
         notebook,
         timeout=CELL_TIMEOUT,
         record_timing=False,
-        store_widget_state=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
     )
     start = time.perf_counter()
