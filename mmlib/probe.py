@@ -1,6 +1,7 @@
 """What a linear classifier can read from features: the common measure of a representation."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -12,9 +13,16 @@ from torch import Tensor
 from mmlib.shapes import check_finite, check_shape
 
 
+class Answers(NamedTuple):
+    """What the classifier says of each item, and how sure it is of each class."""
+
+    labels: np.ndarray  # (others,), of the same kind as the training labels
+    probabilities: np.ndarray  # (others, classes), the classes in sorted order
+
+
 def linear_probe(
     train: Tensor, labels: Sequence, test: Tensor, *, strength: float = 1.0
-) -> np.ndarray:
+) -> Answers:
     """Train logistic regression on standardised features and return its answers on new ones.
 
     Args:
@@ -22,9 +30,6 @@ def linear_probe(
         labels: (items,), the class of each training item: numbers or words.
         test: (others, features).
         strength: inverse of the ridge penalty; smaller is smoother.
-
-    Returns:
-        (others,) the predicted labels.
 
     Raises:
         ValueError: shapes do not fit, a value is not finite, or there is only one class.
@@ -41,4 +46,5 @@ def linear_probe(
     model = LogisticRegression(C=strength, max_iter=3000, tol=1e-3)
     with threadpool_limits(1):  # two threads on such small products only wait for each other
         model = make_pipeline(StandardScaler(), model).fit(train.numpy(force=True), labels)
-        return model.predict(test.numpy(force=True))
+        items = test.numpy(force=True)
+        return Answers(model.predict(items), model.predict_proba(items))

@@ -12,7 +12,7 @@ X = torch.randn(400, 6, generator=make_generator(0))
 
 def accuracy(features, labels):
     answers = linear_probe(features[:200], labels[:200], features[200:])
-    return (torch.as_tensor(answers) == labels[200:]).float().mean()
+    return (torch.as_tensor(answers.labels) == labels[200:]).float().mean()
 
 
 def test_it_reads_a_linear_rule_and_not_a_product():
@@ -31,12 +31,13 @@ def test_it_is_scikit_learns_logistic_regression():
     scaled = (X - X[:200].mean(0)) / X[:200].std(0, correction=0)
     theirs = LogisticRegression(tol=1e-3, max_iter=3000).fit(scaled[:200], labels[:200])
     ours = linear_probe(X[:200], labels[:200], X[200:])
-    assert (ours == theirs.predict(scaled[200:])).mean() > 0.99
+    assert (ours.labels == theirs.predict(scaled[200:])).mean() > 0.99
+    assert abs(ours.probabilities - theirs.predict_proba(scaled[200:])).max() < 0.01
 
 
 def test_labels_may_be_words():
     labels = ["bell" if value > 0 else "drum" for value in X[:200, 0]]
-    assert set(linear_probe(X[:200], labels, X[200:])) == {"bell", "drum"}
+    assert set(linear_probe(X[:200], labels, X[200:]).labels) == {"bell", "drum"}
 
 
 @pytest.mark.parametrize(
