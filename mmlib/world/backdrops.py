@@ -72,7 +72,8 @@ def _paint_sky(sky: Tensor, scenes: Scenes, colours: tuple, y: Tensor, x: Tensor
     bottom = torch.where(night, dark_low, day_low)[:, :, None, None]
     sky[:] = torch.lerp(top, bottom, low)
     clouds = noise(scenes, 3, 5, y / HORIZON, x, salt=1)
-    clouds.lerp_(noise(scenes, 12, 19, y / HORIZON, x, salt=2), 0.42)
+    clouds.lerp_(noise(scenes, 9, 13, y / HORIZON, x, salt=2), 0.4)
+    clouds.lerp_(noise(scenes, 17, 27, y / HORIZON, x, salt=3), 0.16)
     clouds.sub_(0.52).mul_(4.5).clamp_(0, 0.85).mul_(1.25 - y[:, None] / HORIZON)
     clouds = clouds.mul_(1 - 0.75 * scenes.night.float()[:, None, None]).clamp_(max=1)[:, None]
     dark = scenes.night.nonzero()[:, 0]
@@ -87,14 +88,14 @@ def _paint_sun(sky: Tensor, scenes: Scenes, y: Tensor, x: Tensor, edge: Tensor) 
     """Paint the sun, or a crescent moon, with a glow around it."""
     height = (0.09 + 0.2 * edge**2)[..., None]
     across, down = x - scenes.light[:, None, None], y[:, None] - height
-    distance = (across * across + down * down).sqrt_()  # (scenes, rows, columns)
-    night = scenes.night[:, None, None]
-    disc = ((0.055 - distance) * len(x) + 0.5).clamp_(0, 1)
-    bite = torch.hypot(across - 0.025, down + 0.012).sub_(0.048)
-    disc = torch.where(night, disc * (bite * len(x) + 0.5).clamp_(0, 1), disc)
-    glow = (0.02 / (distance * distance * torch.where(night, 40, 16) + 0.035)).clamp_(max=1)
+    night, size = scenes.night[:, None, None], len(x)
+    square = across * across + down * down  # (scenes, rows, columns)
+    disc = square.sqrt().sub_(0.055).mul_(-size).add_(0.5).clamp_(0, 1)
+    bite = torch.where(night, across - 0.025, 9) ** 2 + (down + 0.012) ** 2
+    disc.mul_(bite.sqrt_().sub_(0.048).mul_(size).add_(0.5).clamp_(0, 1))
+    glow = square.mul_(torch.where(night, 2000, 800)).add_(1.75).reciprocal_()
     shine = scenes.light.new_tensor((1.0, 0.97, 0.80))[:, None, None]
-    sky.lerp_(shine.expand_as(sky), torch.maximum(disc, glow)[:, None])
+    sky.lerp_(shine.expand_as(sky), torch.maximum(disc, glow, out=glow)[:, None])
 
 
 def _ridge(scenes: Scenes, points: int, x: Tensor, *, salt: int, smooth: bool = True) -> Tensor:

@@ -58,7 +58,8 @@ def draw(
     Args:
         scenes: what to draw.
         size: the pictures' side in pixels, 16 or more.
-        noise: standard deviation of the camera's noise. It needs a generator.
+        noise: standard deviation of the camera's grain, which is alike in the three colours. It
+            needs a generator.
         generator: the source of the noise, on the scenes' device; None draws without noise.
 
     Returns:
@@ -76,7 +77,8 @@ def draw(
         block = pictures[start : start + step]
         _draw_block(block, scenes[start : start + step])
         if generator is not None and noise > 0:
-            grain = torch.randn(block.shape, generator=generator, device=block.device)
+            shape = (len(block), 1, size, size)
+            grain = torch.randn(shape, generator=generator, device=block.device)
             block.add_(grain, alpha=noise)
         block.clamp_(0, 1)
     return pictures
@@ -189,21 +191,18 @@ def _paint(patch: Patches, scenes: Scenes) -> tuple[Tensor, Tensor]:
     """
     pixels, parts = patch.pixels, FIGURES[KINDS[patch.kind]](patch.u, patch.v)
     union = _union(parts)
-    mixed = union.new_zeros(4, *union.shape)  # the share of the own colour; the rest
+    own = PAINTS.to(union.device)[scenes.colour[patch.scene, patch.slot]]  # (k, 3)
+    tint = torch.where(scenes.night[patch.scene, None], own.new_tensor(MOONLIT), own.new_ones(3))
+    light = union.new_zeros(len(union), 3, *union.shape[1:])
     for distance, paint in _merged(parts):
         cover = distance.mul_(-pixels).add_(0.5).clamp_(0, 1)
-        mixed.mul_(1 - cover)
-        for layer, value in zip(mixed, paint, strict=True):
-            if value:
-                layer.add_(cover, alpha=value)
+        colour = (paint.own * own + own.new_tensor(paint[1:])) * tint
+        light.lerp_(colour[:, :, None, None], cover[:, None])
     cover = (0.5 - union * pixels).clamp_(0, 1)
     rim = union.add_((0.6 / pixels).clamp(min=0.05)).mul_(pixels).add_(0.5).clamp_(0, 1)
     shade = _shade(patch, scenes).mul_(rim.mul_(-0.58).add_(1)).mul_(cover)
-    own = PAINTS.to(union.device)[scenes.colour[patch.scene, patch.slot]]  # (k, 3)
-    tint = torch.where(scenes.night[patch.scene, None], own.new_tensor(MOONLIT), own.new_ones(3))
-    light = mixed[0][:, None] * (own * tint)[:, :, None, None]
-    light.add_(mixed[1:].transpose(0, 1) * tint[:, :, None, None]).mul_(shade[:, None])
-    return light, (1 - cover).mul_(1 - _shadow(patch, scenes))[:, None]
+    clear = (1 - cover).mul_(1 - _shadow(patch, scenes))
+    return light.mul_(shade[:, None]), clear[:, None]
 
 
 def _shade(patch: Patches, scenes: Scenes) -> Tensor:
