@@ -48,3 +48,27 @@ def linear_probe(
         model = make_pipeline(StandardScaler(), model).fit(train.numpy(force=True), labels)
         items = test.numpy(force=True)
         return Answers(model.predict(items), model.predict_proba(items))
+
+
+def answer_folds(features: Tensor, labels: Sequence, fold: Tensor) -> np.ndarray:
+    """Return for each item what a probe says that was trained on all folds but the item's own.
+
+    Args:
+        features: (items, features).
+        labels: (items,).
+        fold: (items,) whole numbers, such as ``mmlib.data.splits.folds_by_source`` deals.
+
+    Returns:
+        (items,) the predicted labels.
+
+    Raises:
+        ValueError: as ``linear_probe``; there is only one fold.
+    """
+    labels, fold = np.asarray(labels), fold.numpy(force=True)
+    if len(np.unique(fold)) < 2:
+        raise ValueError("all items are in one fold: nothing is left to train on")
+    answers = np.empty_like(labels)
+    for test in np.unique(fold):
+        train = fold != test
+        answers[~train] = linear_probe(features[train], labels[train], features[~train]).labels
+    return answers
