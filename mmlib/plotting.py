@@ -79,9 +79,16 @@ def draw_spectrum(ax: Axes, freqs, level, *, title: str = "", unit: str = "dB", 
 
 
 def draw_spectrogram(
-    ax: Axes, level, *, seconds, freqs=None, span: float | None = 80.0, title: str = ""
+    ax: Axes,
+    level,
+    *,
+    seconds,
+    freqs=None,
+    span: float | None = 80.0,
+    title: str = "",
+    bar: bool = True,
 ) -> Axes:
-    """Draw a level (freqs, frames) as an image with a colour bar.
+    """Draw a level (freqs, frames) as an image, beside it a ``bar`` of colours.
 
     Args:
         seconds: (frames,) the time of each frame.
@@ -94,7 +101,8 @@ def draw_spectrogram(
     lowest = level.min() if span is None else level.max() - span
     mesh = ax.pcolormesh(seconds, rows, level, vmin=lowest, shading="nearest", rasterized=True)
     ax.set(xlabel="time (s)", ylabel="band" if freqs is None else "frequency (Hz)", title=title)
-    ax.figure.colorbar(mesh, ax=ax, pad=0.01, label="" if span is None else "dB")
+    if bar:
+        ax.figure.colorbar(mesh, ax=ax, pad=0.01, label="" if span is None else "dB")
     return ax
 
 
@@ -116,8 +124,8 @@ def draw_scores(
         ax.barh(row, values.mean(), color=PALETTE[0], alpha=0.55, height=0.62)
         ax.plot(values, np.full(len(values), row), "o", color=PALETTE[1], markersize=3.5)
     if chance is not None:
-        ax.axvline(chance, color=INK, linestyle="--", label="chance")
-        ax.legend(loc="lower right")
+        ax.axvline(chance, color=INK, linestyle="--")
+        ax.text(chance, len(names) - 0.45, " chance", color=INK, fontsize=9)
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel=xlabel, xlim=(0, None))
     return ax
@@ -134,4 +142,35 @@ def draw_confusion(ax: Axes, matrix, names: Sequence[str], *, title: str = "") -
     ax.set_xticks(range(len(names)), names, rotation=45, ha="right")
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel="answer", ylabel="truth", title=title)
+    return ax
+
+
+def draw_history(
+    ax: Axes,
+    history: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    xlabel: str,
+    ylabel: str,
+) -> Axes:
+    """Draw how a number went, a line for each name: (places, values)."""
+    for name, (places, values) in history.items():
+        ax.plot(np.asarray(places), np.asarray(values), label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend()
+    return ax
+
+
+def draw_word_map(
+    ax: Axes, points, words: Sequence[str], groups: Sequence[str], *, title: str = ""
+) -> Axes:
+    """Draw words at ``points`` (words, 2), a colour and a marker for each different group."""
+    points, markers = np.asarray(points), "osD^vP*"
+    for number, group in enumerate(dict.fromkeys(groups)):
+        rows = [row for row, other in enumerate(groups) if other == group]
+        colour, marker = PALETTE[number % len(PALETTE)], markers[number % len(markers)]
+        ax.scatter(*points[rows].T, s=14, color=colour, marker=marker, label=group)
+        for row in rows:
+            ax.annotate(words[row], points[row], (3, 2), textcoords="offset points", fontsize=7)
+    ax.set(xlabel="first main axis", ylabel="second main axis", title=title)
+    ax.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax

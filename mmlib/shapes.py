@@ -1,4 +1,4 @@
-"""Checks at the door: bad input is refused with an error that names the value, the limit, the remedy.
+"""Checks at the door: bad input is refused with an error that names value, limit and remedy.
 
 ``check_shape(signal, "... time", name="signal")`` reads like the comment one would write beside
 the line, and returns the sizes by name.
@@ -40,7 +40,9 @@ def check_shape(tensor: Tensor, axes: str, *, name: str) -> dict[str, int]:
             f"({', '.join(wanted)})"
         )
     if 0 in shape:
-        raise ValueError(f"{name} is empty, shape {shape}: axes ({', '.join(wanted)}) must not be 0")
+        raise ValueError(
+            f"{name} is empty, shape {shape}: axes ({', '.join(wanted)}) must not be 0"
+        )
     sizes: dict[str, int] = {}
     for axis, size in zip(names, shape[len(shape) - len(names) :], strict=True):
         expected = int(axis) if axis.isdecimal() else sizes.setdefault(axis, size)
@@ -62,7 +64,7 @@ def check_floating(tensor: Tensor, *, name: str) -> None:
 
 
 def check_finite(tensor: Tensor, *, name: str) -> None:
-    """Raise ``ValueError`` if ``tensor`` holds NaN or an infinity; says how many and where first."""
+    """Raise ``ValueError`` if ``tensor`` holds NaN or an infinity: how many, where the first."""
     bad = ~torch.isfinite(tensor)
     if bad.any():
         where = tuple(bad.nonzero()[0].tolist())

@@ -16,6 +16,12 @@ DRAWINGS = {
         ax, {"ours": [0.5, 0.6], "theirs": [0.2]}, xlabel="accuracy", chance=0.1
     ),
     "confusion": lambda ax: plotting.draw_confusion(ax, [[3, 1], [0, 4]], ["a", "b"]),
+    "history": lambda ax: plotting.draw_history(
+        ax, {"capped": ([0, 1], [4.0, 3.0])}, xlabel="epochs", ylabel="loss"
+    ),
+    "word map": lambda ax: plotting.draw_word_map(
+        ax, LEVEL[:3, :2], ["red", "blue", "dog"], ["colour", "colour", "kind"]
+    ),
 }
 
 
@@ -58,3 +64,13 @@ def test_the_style_is_set_only_when_asked(ax):
         plotting.use_style()
         assert plotting.plt.rcParams["figure.constrained_layout.use"]
     assert dict(plotting.plt.rcParams) == before
+
+
+def test_a_word_map_puts_each_word_at_its_point_and_each_group_in_one_colour(ax):
+    points = [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
+    plotting.draw_word_map(ax, points, ["red", "dog", "blue"], ["colour", "kind", "colour"])
+    placed = {text.get_text(): list(text.xy) for text in ax.texts}
+    assert placed == {"red": points[0], "dog": points[1], "blue": points[2]}
+    colours, kinds = ax.collections
+    np.testing.assert_allclose(colours.get_offsets(), [points[0], points[2]])
+    np.testing.assert_allclose(kinds.get_offsets(), [points[1]])

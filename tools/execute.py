@@ -7,6 +7,7 @@ of each notebook goes to book/run_times.json, rounded up, for the card at the to
 """
 
 import argparse
+import asyncio
 import hashlib
 import json
 import math
@@ -48,24 +49,28 @@ def execute(path: Path) -> Run:
     notebook = nbformat.read(path, 4)
     notebook.metadata.pop("widgets", None)
     client = NotebookClient(
-        # the kernel talks to this process alone, over the loopback: it need not warn of that
         notebook,
         timeout=CELL_TIMEOUT,
         record_timing=False,
+        # the kernel talks to this process alone, over the loopback: it need not warn of that
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
     )
-    start = time.perf_counter()
-    with client.setup_kernel():
-        for index, cell in enumerate(notebook.cells):
-            client.execute_cell(cell, index)
-        seconds = time.perf_counter() - start
-        probe = nbformat.v4.new_code_cell(PEAK)
-        notebook.cells.append(probe)
-        client.execute_cell(probe, len(notebook.cells) - 1)
-        peak = int(notebook.cells.pop().outputs[0]["text"])
+    seconds, peak_bytes = asyncio.run(_run_cells(client, notebook))
     _clean(notebook)
-    return Run(notebook, seconds, peak)
+    return Run(notebook, seconds, peak_bytes)
+
+
+async def _run_cells(client: NotebookClient, notebook) -> tuple[float, int]:
+    """Run all cells in one event loop: between two loops a kernel's reply can go unnoticed."""
+    start = time.perf_counter()
+    async with client.async_setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            await client.async_execute_cell(cell, index)
+        seconds = time.perf_counter() - start
+        notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
+        await client.async_execute_cell(notebook.cells[-1], len(notebook.cells) - 1)
+    return seconds, int(notebook.cells.pop().outputs[0]["text"])
 
 
 def _clean(notebook) -> None:
@@ -105,7 +110,8 @@ def dump(notebook, salt: str) -> str:
         if cell.cell_type == "code":
             text = json.dumps(cell.outputs)
             cell.outputs = [nbformat.from_dict(one) for one in json.loads(HEX.sub(stable, text))]
-    return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    lines = json.loads(nbformat.writes(notebook))  # sources as lists of lines, as on disk
+    return json.dumps(lines, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def store(path: Path, run: Run) -> None:

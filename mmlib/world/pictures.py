@@ -25,7 +25,8 @@ PAINTS = torch.tensor(
         [0.52, 0.25, 0.72],  # purple
         [0.99, 0.57, 0.73],  # pink
         [0.97, 0.97, 0.97],  # white
-    ]
+    ],
+    dtype=torch.float32,
 )
 MOONLIT = (0.66, 0.70, 0.88)  # what night leaves of a thing's red, green, blue
 REACH = 1.16  # a patch reaches this much beyond the thing's square, for its shadow

@@ -9,7 +9,9 @@ SPLITS = ("all", "train", "held out")
 COVERED = 0.5  # nearer things cover at most this share of a sampled thing's square
 
 # How big a thing is when it is near, as a share of the picture's side.
-SIZES = torch.tensor([0.34, 0.26, 0.46, 0.46, 0.36, 0.38, 0.36, 0.28, 0.46, 0.36])
+SIZES = torch.tensor(
+    [0.34, 0.26, 0.46, 0.46, 0.36, 0.38, 0.36, 0.28, 0.46, 0.36], dtype=torch.float32
+)
 # Which kinds belong where: places in rows, kinds in columns; 1 is ordinary.
 AT_HOME = torch.tensor(
     [
@@ -19,7 +21,8 @@ AT_HOME = torch.tensor(
         [2.0, 1.0, 0.2, 6.0, 3.0, 2.0, 1.0, 0.2, 1.0, 1.0],  # town
         [0.5, 4.0, 0.2, 0.5, 0.5, 1.0, 1.0, 4.0, 1.0, 1.0],  # forest
         [3.0, 2.0, 0.2, 1.0, 0.5, 2.0, 1.0, 0.5, 1.0, 3.0],  # mountains
-    ]
+    ],
+    dtype=torch.float32,
 )
 
 
@@ -54,7 +57,7 @@ def sample_scenes(
     device, shape = generator.device, (count, slots)
 
     def uniform(*size: int) -> Tensor:
-        return torch.rand(size, generator=generator, device=device)
+        return torch.rand(size, generator=generator, device=device, dtype=torch.float32)
 
     place = torch.randint(len(PLACES), (count,), generator=generator, device=device)
     texture = torch.randint(2**31, (count,), generator=generator, device=device)
@@ -82,14 +85,14 @@ def _sample_pairs(
     device, shape = place.device, (len(place), slots)
     weights = AT_HOME.to(device)[place]  # (scenes, kinds)
     kind = torch.multinomial(weights, slots, replacement=True, generator=generator)
-    again = torch.rand(shape, generator=generator, device=device) < 0.25
+    again = torch.rand(shape, generator=generator, device=device, dtype=torch.float32) < 0.25
     kind = torch.where(again, kind[:, :1], kind)
     pairs = torch.meshgrid(torch.arange(len(KINDS)), torch.arange(len(COLOURS)), indexing="ij")
     out = held_out(*pairs).to(device)
     allowed = {"all": torch.ones_like(out), "train": ~out, "held out": out}[split]
     chances = allowed[kind].flatten(0, 1).float()  # (scenes * slots, colours)
     colour = torch.multinomial(chances, 1, generator=generator).reshape(shape)
-    same = torch.rand(shape, generator=generator, device=device) < 0.5
+    same = torch.rand(shape, generator=generator, device=device, dtype=torch.float32) < 0.5
     return kind, torch.where(again & same, colour[:, :1], colour)
 
 
@@ -112,7 +115,7 @@ def _spread(scenes: Scenes, generator: torch.Generator) -> Scenes:
     x = scenes.x
     crowded = torch.ones_like(scenes.night)
     for _ in range(12):
-        again = torch.rand(x.shape, generator=generator, device=x.device)
+        again = torch.rand(x.shape, generator=generator, device=x.device, dtype=torch.float32)
         x = torch.where(crowded[:, None], margin + again * (1 - 2 * margin), x)
         hidden = covered(scenes.replace(x=x)) > COVERED
         crowded = hidden.any(dim=1)

@@ -90,3 +90,14 @@ def test_bad_requests_are_refused(options, message):
     options = {"count": 5} | options
     with pytest.raises(ValueError, match=message):
         sample_scenes(options.pop("count"), generator=make_generator(0), **options)
+
+
+def test_sampling_does_not_depend_on_the_default_dtype():
+    expected = sample_scenes(3, generator=make_generator(0))
+    torch.set_default_dtype(torch.float64)
+    try:
+        scenes = sample_scenes(3, generator=make_generator(0))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert scenes.size.dtype == torch.float32
+    assert torch.allclose(scenes.size, expected.size)
