@@ -4,8 +4,10 @@ A number that the prose shows must come out within ``TOLERANCE`` of the stored o
 starts with ``seconds_`` or ``speed_`` is a timing and need only be there.
 """
 
+import asyncio
 import math
 import os
+import queue
 from pathlib import Path
 
 import nbformat
@@ -124,6 +126,22 @@ def test_executing_twice_writes_the_same_bytes(tmp_path):
     once, again = (execute.dump(execute.execute(path).notebook, "calm") for _ in range(2))
     assert once == again
     assert glued(nbformat.reads(once, 4)) == {"x": "0.5"}
+
+
+def test_a_message_that_a_wait_has_missed_is_found_by_the_next():
+    waits = []
+
+    async def get_msg(timeout):
+        waits.append(timeout)
+        if len(waits) < 3:
+            raise queue.Empty
+        return "reply"
+
+    assert asyncio.run(execute._asking_again(get_msg)(timeout=300)) == "reply"
+    assert max(waits) <= execute.SLICE
+    waits.clear()
+    with pytest.raises(queue.Empty):
+        asyncio.run(execute._asking_again(get_msg)(timeout=0))
 
 
 def test_a_live_cell_runs_but_stores_nothing(tmp_path):
