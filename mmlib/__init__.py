@@ -14,7 +14,9 @@ floor 2
     data               real data: download, verify, load; vocabulary
     training           ``fit`` and ``evaluate``: one loop for every chapter
     metrics            every score in the book
+    probe              what a linear classifier can read from features
     plotting           the only importer of matplotlib
+    page               what a notebook's page shows besides figures: sounds, tables, numbers
     homework           the checks that students run and CI runs
 
 floor 3, the lecture's systems, one module a chapter

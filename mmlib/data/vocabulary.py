@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, repeat
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from mmlib.files import written_whole
 
@@ -124,11 +127,13 @@ class Vocabulary:
             starts: int64 (sentences + 1,); sentence ``i`` is ``tokens[starts[i]:starts[i + 1]]``.
                 A sentence of which nothing is left is empty.
         """
-        get, tokens, starts = self._number_of.get, [], [0]
-        for sentence in sentences:
-            tokens.extend(number for word in sentence if (number := get(word)) is not None)
-            starts.append(len(tokens))
-        return torch.tensor(tokens, dtype=torch.int64), torch.tensor(starts)
+        sentences = list(sentences)
+        numbers = map(self._number_of.get, chain.from_iterable(sentences), repeat(-1))
+        numbers = torch.from_numpy(np.fromiter(numbers, np.int64))  # (words,), -1 is unknown
+        known = numbers >= 0
+        ends = torch.tensor([0, *map(len, sentences)]).cumsum(0)  # (sentences + 1,) in words
+        before = functional.pad(known.cumsum(0), (1, 0))  # (words + 1,) known ones so far
+        return numbers[known], before[ends]
 
     def decode(self, numbers: Tensor | Sequence[int]) -> list[str]:
         """Return the words that have these numbers.
