@@ -23,7 +23,7 @@ FOLDER = ROOT / "notebooks" / "homework"
 _SOLUTION = re.compile(r"^([ \t]*)# BEGIN SOLUTION\n.*?^[ \t]*# END SOLUTION", re.S | re.M)
 _START = """\
 **Where to work.** In JupyterLab, open this notebook from your copy of the book. In Colab, first run
-`%pip install "mmlib @ git+{address}"` in a cell of its own. The solutions have
+`%pip install -q "mmlib @ git+{address}@v{version}"` in a cell of its own. The solutions have
 [their own page]({solutions}), for afterwards."""
 
 
@@ -61,7 +61,11 @@ def _tags(cell: nbformat.NotebookNode) -> list[str]:
 def render(source: Path) -> str:
     """Return the text of the student notebook made from the solutions notebook ``source``."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    start = _START.format(address=project["urls"]["Homepage"], solutions=f"solutions/{source.name}")
+    start = _START.format(
+        address=project["urls"]["Homepage"],
+        version=project["version"],
+        solutions=f"solutions/{source.name}",
+    )
     student = student_version(nbformat.read(source, 4), start=start)
     nbformat.validate(student)
     return nbformat.writes(student) + "\n"

@@ -1,6 +1,7 @@
 """The student notebooks are made from the solutions, and are up to date."""
 
 import itertools
+import re
 from pathlib import Path
 
 import nbformat
@@ -76,6 +77,13 @@ def test_check_tells_a_stale_notebook_and_writes_nothing(tmp_path, capsys):
 
 def test_the_student_notebooks_are_current():
     assert student.main(["--check"]) == 0
+
+
+def test_the_student_notebook_installs_what_the_chapters_install():
+    chapter = (ROOT / "notebooks" / "vision_text" / "01_word2vec.ipynb").read_text(encoding="utf-8")
+    (line,) = re.findall(r'%pip install -q \\"mmlib @ [^"]+"', chapter)
+    for path in HOMEWORK.glob("*.ipynb"):
+        assert line in path.read_text(encoding="utf-8")
 
 
 def test_every_chapter_has_its_notebooks_and_every_notebook_its_chapter():
