@@ -7,6 +7,7 @@ command calls ``pick_device`` once, and every random choice takes a ``torch.Gene
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 
@@ -62,8 +63,12 @@ def worker_threads(most: int | None = None) -> Iterator[Callable]:
             count = min(available if most is None else min(available, most), len(items))
             if count <= 1:
                 return [work(item) for item in items]
-            start = {"initializer": torch.set_num_threads, "initargs": (1,)}
-            with ThreadPoolExecutor(count, **start) as pool:
-                return list(pool.map(work, items))
+            return list(_pool(count).map(work, items))
 
         yield run
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Return the threads that all calls share: starting them anew costs a millisecond."""
+    return ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))

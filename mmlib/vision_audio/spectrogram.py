@@ -11,7 +11,6 @@ for MFCC; Griffin & Lim (1984) and Perraudin, Balazs & Søndergaard (2013) for t
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -154,9 +153,7 @@ def power_spectrogram(signal: Tensor, framing: Framing, *, filters: Tensor | Non
     Raises:
         TypeError, ValueError: as ``cut_frames``; the filters do not fit the framing.
     """
-    filters = _check_filters(filters, framing, like=signal)
-    bands = framing.n_fft // 2 + 1 if filters is None else len(filters)
-    return _by_blocks(lambda windowed: _power(windowed, filters), signal, framing, bands)
+    return _by_blocks(signal, framing, _check_filters(filters, framing, like=signal))
 
 
 @one_torch_thread()
@@ -174,11 +171,7 @@ def log_mel(
         (..., bands, frames).
     """
     filters = _check_filters(filters, framing, like=signal)
-
-    def work(windowed):
-        return _decibels(_power(windowed, filters), FLOOR)
-
-    return _cut_off(_by_blocks(work, signal, framing, len(filters)), span)
+    return _cut_off(_by_blocks(signal, framing, filters, floor=FLOOR), span)
 
 
 def _check_filters(filters: Tensor | None, framing: Framing, *, like: Tensor) -> Tensor | None:
@@ -188,35 +181,56 @@ def _check_filters(filters: Tensor | None, framing: Framing, *, like: Tensor) ->
     return filters.to(like)
 
 
-def _by_blocks(work: Callable, signal: Tensor, framing: Framing, bands: int) -> Tensor:
-    """Do ``work``, windowed frames (frames, n_fft) → (frames, bands), on all frames of a signal.
+def _by_blocks(
+    signal: Tensor, framing: Framing, filters: Tensor | None, *, floor: float | None = None
+) -> Tensor:
+    """Return the power, seen through filters if any, in decibels if a floor is given.
 
     On the CPU, without gradients, frames are taken in blocks that fit a core's cache, by as many
     Python threads as torch has threads. Returns (..., bands, frames).
     """
     if signal.requires_grad or signal.device.type != "cpu":
         frames = cut_frames(signal, framing)  # (..., frames, n_fft)
-        return work(frames * frame_window(framing, like=signal)).transpose(-1, -2)
-    with worker_threads() as run:
+        power = _power(frames * frame_window(framing, like=signal), filters)
+        return (power if floor is None else _decibels(power, floor)).transpose(-1, -2)
+    threads = torch.get_num_threads()
+    with worker_threads(threads) as run:
         frames = cut_frames(signal, framing)
-        window = frame_window(framing, like=signal)
         rows = frames.reshape(-1, *frames.shape[-2:]) if frames.dim() != 3 else frames
+        bands = framing.n_fft // 2 + 1 if filters is None else len(filters)
         done = signal.new_empty(*rows.shape[:2], bands)
-
-        def fill(block):
-            done[block] = work(rows[block] * window)
-
+        window = frame_window(framing, like=signal)
         starts = range(0, rows.shape[1], BLOCK)
-        run(fill, [(row, slice(s, s + BLOCK)) for row in range(len(rows)) for s in starts])
+        blocks = [(row, slice(s, s + BLOCK)) for row in range(len(rows)) for s in starts]
+        shares = [blocks[first::threads] for first in range(min(threads, len(blocks)))]
+        run(lambda share: _fill(share, rows, window, filters, floor, done), shares)
     return done.reshape(*frames.shape[:-1], bands).transpose(-1, -2)
 
 
 def _power(windowed: Tensor, filters: Tensor | None) -> Tensor:
     """Windowed frames (..., frames, n_fft) → power (..., frames, freqs or bands)."""
-    parts = torch.view_as_real(torch.fft.rfft(windowed))  # (..., frames, freqs, 2)
-    parts = parts.square() if parts.requires_grad else parts.square_()
-    power = parts[..., 0] + parts[..., 1]
+    power = torch.view_as_real(torch.fft.rfft(windowed)).square().sum(-1)
     return power if filters is None else power @ filters.T
+
+
+def _fill(
+    blocks: list, rows: Tensor, window: Tensor, filters: Tensor | None, floor: float | None, done
+) -> None:
+    """One thread's share: the same as above block by block, written into ``done`` in place."""
+    windowed = rows.new_empty(BLOCK, len(window))  # used again and again: it stays in the cache
+    power = rows.new_empty(BLOCK, len(window) // 2 + 1)
+    for block in blocks:
+        frames, out = rows[block], done[block]
+        count = len(frames)
+        spectra = torch.fft.rfft(torch.mul(frames, window, out=windowed[:count]))
+        parts = torch.view_as_real(spectra).square_()  # (count, freqs, 2)
+        if filters is None:
+            torch.add(parts[..., 0], parts[..., 1], out=out)
+        else:
+            torch.add(parts[..., 0], parts[..., 1], out=power[:count])
+            torch.mm(power[:count], filters.T, out=out)
+        if floor is not None:
+            out.clamp_min_(floor).log10_().mul_(10)
 
 
 def to_decibels(
