@@ -129,18 +129,23 @@ def toc_faults(root: Path) -> list[str]:
         path.relative_to(root).with_suffix("").as_posix()
         for pattern in ("book/**/*.md", "notebooks/**/*.ipynb")
         for path in root.glob(pattern)
-        if not {"homework", ".ipynb_checkpoints"} & set(path.parts)
+        if ".ipynb_checkpoints" not in path.parts
     }
     faults = [f"_toc.yml lists {name}, which does not exist" for name in listed - sources]
     return sorted(faults + [f"{name} is not in _toc.yml" for name in sources - listed])
 
 
+def carded(root: Path) -> list[str]:
+    """Return the pages that need a card: chapters and labs, not homework."""
+    names = [name for name in toc_files(root) if name.startswith("notebooks/")]
+    return [name for name in names if not name.startswith("notebooks/homework/")]
+
+
 def card_faults(root: Path, folder: Path) -> list[str]:
     """Return the notebooks whose page lacks the card with its reading and run time."""
     faults = []
-    for name in toc_files(root):
-        if name.startswith("notebooks/"):
-            text = (folder / f"{name}.html").read_text(encoding="utf-8")
-            if 'class="chapter-card"' not in text or "<dt>Running</dt>" not in text:
-                faults.append(f"{name}: no chapter-card with a run time")
+    for name in carded(root):
+        text = (folder / f"{name}.html").read_text(encoding="utf-8")
+        if 'class="chapter-card"' not in text or "<dt>Running</dt>" not in text:
+            faults.append(f"{name}: no chapter-card with a run time")
     return faults

@@ -35,10 +35,10 @@ def test_every_chapter_has_its_card(book):
 def test_the_address_reaches_the_colab_links(book):
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     slug = config["repository"]["url"].removeprefix("https://github.com/")
-    for name in site_static.toc_files(ROOT):
-        if name.startswith("notebooks/"):
-            link = f"https://colab.research.google.com/github/{slug}/blob/main/{name}.ipynb"
-            assert f'class="chapter-card-open" href="{link}"' in (book / f"{name}.html").read_text()
+    assert site_static.carded(ROOT)
+    for name in site_static.carded(ROOT):
+        link = f"https://colab.research.google.com/github/{slug}/blob/main/{name}.ipynb"
+        assert f'class="chapter-card-open" href="{link}"' in (book / f"{name}.html").read_text()
 
 
 def test_toc_and_sources_agree():

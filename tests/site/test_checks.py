@@ -135,6 +135,7 @@ def test_the_toc_check_finds_missing_and_unlisted_pages(tmp_path):
     faults = site_static.toc_faults(tmp_path)
     assert faults == [
         "_toc.yml lists book/gone, which does not exist",
+        "notebooks/homework/own is not in _toc.yml",
         "notebooks/labs/lost is not in _toc.yml",
     ]
 
