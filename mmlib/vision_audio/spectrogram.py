@@ -22,7 +22,7 @@ from mmlib.runtime import one_torch_thread, worker_threads
 from mmlib.shapes import check_finite, check_floating, check_shape
 
 FLOOR = 1e-10  # the smallest power that a level is given for: -100 dB
-BLOCK = 400  # frames worked on at a time: frames, spectra and powers stay in a core's cache
+BLOCK = 512  # frames worked on at a time: frames, spectra and powers stay in a core's cache
 
 
 @dataclass(frozen=True, kw_only=True)
