@@ -1,6 +1,6 @@
 """Word2vec: learn a vector for each word by guessing its neighbours (skip-gram).
 
-Chapter: notebooks/vision_text/word2vec. Sources: Mikolov et al., "Efficient Estimation of Word
+Chapter: notebooks/vision_text/01_word2vec. Sources: Mikolov et al., "Efficient Estimation of Word
 Representations in Vector Space", 2013 (skip-gram), and "Distributed Representations of Words and
 Phrases and their Compositionality", 2013 (negative sampling, subsampling); cited below as M13.
 
