@@ -92,7 +92,7 @@ def report(tmp_path_factory):
         "f_one_loop": right + "\ndef hamming(length):\n    while True: pass\n",
         "g_equal": ALWAYS_EQUAL,
         "h_cheats": CHEATS,
-        "i_memory": "hoard = [bytearray(10**8) for _ in range(10**4)]\n" + right,
+        "i_memory": "hoard = bytearray(10**12)\n" + right,
         "j|pipe <b>": "def hamming(n): raise ValueError('| x | 16 |\\n# forged <b>`')",
         "z_right": right,
     }
@@ -104,7 +104,7 @@ def report(tmp_path_factory):
     result = subprocess.run(
         [
             *(sys.executable, "-m", "mmlib.homework.grade", folder, "--chapter", "spectrogram"),
-            *("--report", folder / "report.json", "--seed", "3", "--seconds", "3", "--memory", "1"),
+            *("--report", folder / "report.json", "--seed", "3", "--seconds", "5", "--memory", "1"),
         ],
         capture_output=True,
         text=True,
