@@ -97,6 +97,39 @@ def test_a_broken_function_costs_only_its_own_exercise(name, broken):
     assert next_one.values == [2, 5.0]
 
 
+# little memory and much time: the hoard is full long before the clock matters, on any machine
+SMALL, CHUNK = Limits(seconds=60, memory=2**29), 2**24
+GROW = f"for _ in range(128): hoard.append(bytearray({CHUNK}))"  # 2 GiB, should no limit hold
+
+
+@PLAIN
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "local"])
+def test_a_hoard_that_grows_slowly_in_a_function_meets_the_limit(kept, namespaces):
+    outside, inside = ("hoard = []\n", "") if kept else ("", "hoard = []\n    ")
+    hoarder = f"{outside}def bad(x):\n    {inside}{GROW}"
+    before, bad, after = run(RIGHT, hoarder, limits=SMALL, namespaces=namespaces)
+    assert bad.values is None
+    assert bad.problem == (
+        "MemoryError: the code asked for more memory than it may have in cell 2, line 3"
+    )
+    assert (before.values, after.values) == ([2, 5.0], [8])  # also while the hoard is kept
+
+
+@PLAIN
+def test_a_hoard_that_grows_slowly_in_a_cell_meets_the_limit_and_is_named(namespaces):
+    right, size, missing = run(
+        "hoard = []\n" + GROW,
+        RIGHT + "def size(): return len(hoard)",
+        calls=[CALLS[0], Call("size", [[]]), CALLS[1]],
+        limits=SMALL,
+        namespaces=namespaces,
+    )
+    assert right.values == [2, 5.0]
+    assert SMALL.memory / 4 < size.values[0] * CHUNK < SMALL.memory  # it did grow until then
+    assert "no function bad is defined (MemoryError" in missing.problem
+    assert "in cell 1, line 2" in missing.problem
+
+
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [
