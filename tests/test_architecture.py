@@ -18,6 +18,7 @@ FLOOR_2 = {
     "checkpoint",
     "metrics",
     "probe",
+    "text_metrics",
     "plotting",
     "page",
     "homework",

@@ -1,0 +1,1 @@
+"""What every later chapter stands on."""

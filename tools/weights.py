@@ -1,0 +1,166 @@
+"""Train the eye and the ear that ship with mmlib: make weights, or python tools/weights.py eye ear
+
+Writes mmlib/foundations/weights: the weights in half precision, and report.json with what was
+measured on new scenes and the files' SHA-256. A run that was broken off goes on where it was. The
+same seeds on the same machine give the same weights; elsewhere they come out as good, not equal.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from sklearn.metrics import average_precision_score
+from torch import Tensor, nn
+
+from mmlib.data.batches import Batches
+from mmlib.files import written_whole
+from mmlib.foundations import pretraining
+from mmlib.runtime import make_generator
+from mmlib.training import fit, predict
+from mmlib.world import pictures, sampling, sounds
+from mmlib.world.scenes import Scenes
+
+ROOT = Path(__file__).resolve().parent.parent
+UNFINISHED = ROOT / "_build" / "weights"
+CHUNK = 16  # batches whose scenes are made at a time
+SECONDS = 1.0  # of sound in a clip
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one of the two is trained."""
+
+    make: Callable[[], nn.Module]
+    sense: Callable[[Scenes, torch.Generator], Tensor]  # scenes → pictures or waves
+    label: Callable[[Scenes], Tensor]
+    steps: int
+    batch_size: int
+    slots: int  # most things in a scene
+    rate: float  # the highest learning rate
+
+
+def look(scenes: Scenes, generator: torch.Generator) -> Tensor:
+    return pictures.draw(scenes, generator=generator)
+
+
+def listen(scenes: Scenes, generator: torch.Generator) -> Tensor:
+    return sounds.listen(scenes, seconds=SECONDS, generator=generator)
+
+
+RECIPES = {
+    "eye": Recipe(pretraining.NamingEye, look, pretraining.word_labels, 3000, 64, 4, 4e-3),
+    "ear": Recipe(pretraining.NamingEar, listen, pretraining.heard_labels, 1200, 32, 3, 3e-3),
+}
+
+
+@dataclass
+class Scenery:
+    """Batches of scenes that are never seen twice, without the colour–kind pairs held out."""
+
+    recipe: Recipe
+    generator: torch.Generator
+
+    def __len__(self) -> int:
+        return CHUNK
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        count = CHUNK * self.recipe.batch_size
+        yield from Batches(
+            example(self.recipe, count, "train", self.generator), batch_size=self.recipe.batch_size
+        )
+
+
+def example(
+    recipe: Recipe, count: int, split: str, generator: torch.Generator
+) -> tuple[Tensor, ...]:
+    """Return what ``naming_loss`` takes, for new scenes."""
+    scenes = sampling.sample_scenes(count, generator=generator, slots=recipe.slots, split=split)
+    inputs = recipe.sense(scenes, generator)
+    return inputs, recipe.label(scenes), scenes.place, scenes.night.float()
+
+
+def warm_then_cool(share: float) -> float:
+    """Return the learning rate's factor: up in the first twentieth, then half a cosine down."""
+    return min(1.0, 20 * share) * (0.5 + 0.5 * math.cos(math.pi * share))
+
+
+def train(name: str) -> nn.Module:
+    """Train one of the two and return it."""
+    recipe = RECIPES[name]
+    UNFINISHED.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = recipe.make()
+    fit(
+        model,
+        Scenery(recipe, make_generator(1)),
+        pretraining.naming_loss,
+        generator=make_generator(2),
+        steps=recipe.steps,
+        optimizer=torch.optim.AdamW(model.parameters(), lr=recipe.rate, weight_decay=1e-3),
+        schedule=warm_then_cool,
+        checkpoint=UNFINISHED / f"{name}.safetensors",
+        resume=True,
+    )
+    return model
+
+
+def measure(name: str, model: nn.Module, *, count: int = 1000) -> dict[str, float]:
+    """Measure a model on new scenes of the training split: precision and accuracies."""
+    recipe = RECIPES[name]
+    inputs, labels, place, night = example(recipe, count, "train", make_generator(3))
+    columns = predict(model, Batches(inputs, batch_size=100), _all_logits)
+    words, around, dark = columns.split([labels.shape[1], 5, 1], dim=1)
+    return {
+        "mean average precision": float(average_precision_score(labels, words, average="macro")),
+        "all words right": float(((words > 0) == (labels > 0)).all(dim=1).double().mean()),
+        "place": float((around.argmax(dim=1) == place).double().mean()),
+        "night": float(((dark[:, 0] > 0) == (night > 0)).double().mean()),
+    }
+
+
+def _all_logits(model: nn.Module, batch: Tensor) -> Tensor:
+    found = model(batch)
+    words = found.words if hasattr(found, "words") else found.kinds
+    return torch.cat([words, found.place, found.night[:, None]], dim=1)
+
+
+def ship(name: str, model: nn.Module) -> None:
+    """Write the weights in half precision and what they reach, measured as they are shipped."""
+    small = {key: value.half().contiguous() for key, value in model.state_dict().items()}
+    data = save(small)
+    pretraining.WEIGHTS.mkdir(exist_ok=True)
+    path = pretraining.WEIGHTS / f"{name}.safetensors"
+    with written_whole(path) as unfinished:
+        Path(unfinished).write_bytes(data)
+    shipped = getattr(pretraining, f"load_naming_{name}")()
+    report_path = pretraining.WEIGHTS / "report.json"
+    report = json.loads(report_path.read_text()) if report_path.is_file() else {}
+    recipe = RECIPES[name]
+    report[name] = {
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "bytes": len(data),
+        "examples": recipe.steps * recipe.batch_size,
+        "scores": {key: round(value, 4) for key, value in measure(name, shipped).items()},
+    }
+    with written_whole(report_path) as unfinished:
+        Path(unfinished).write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
+    print(name, report[name]["scores"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=list(RECIPES), choices=[[], *RECIPES])
+    for name in parser.parse_args().names:
+        ship(name, train(name))
+        (UNFINISHED / f"{name}.safetensors").unlink()
+
+
+if __name__ == "__main__":
+    main()
