@@ -174,3 +174,47 @@ def draw_word_map(
     ax.set(xlabel="first main axis", ylabel="second main axis", title=title)
     ax.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
+
+
+def draw_picture(ax: Axes, picture, *, title: str = "", heat=None) -> Axes:
+    """Draw a picture (3, height, width) in 0 to 1, without axes.
+
+    Args:
+        heat: (rows, columns), a map such as attention, laid over the picture: what it leaves out
+            is dark. It is scaled to its own range and smoothed to the picture's size.
+    """
+    picture = np.moveaxis(np.asarray(picture), 0, -1)
+    height, width = picture.shape[:2]
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    ax.imshow(picture, extent=extent, interpolation="lanczos")
+    if heat is not None:
+        heat = np.asarray(heat, dtype=float)
+        lowest, highest = heat.min(), heat.max()
+        dark = 1 - (heat - lowest) / max(highest - lowest, 1e-12)
+        ax.imshow(
+            np.zeros_like(dark), alpha=0.85 * dark, extent=extent, cmap="gray",
+            interpolation="bilinear", vmin=0, vmax=1,
+        )  # fmt: skip
+    ax.set_axis_off()
+    ax.set_title(title, fontsize=9)
+    return ax
+
+
+def draw_curves(
+    ax: Axes, curves: Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]],
+    *, xlabel: str, ylabel: str, chance: float | None = None,
+) -> Axes:  # fmt: skip
+    """Draw scores over a quantity: for each name (places, runs at each place), mean and range."""
+    for number, (name, (places, runs)) in enumerate(curves.items()):
+        middles = [float(np.mean(values)) for values in runs]
+        reach = [[m - min(v) for m, v in zip(middles, runs, strict=True)],
+                 [max(v) - m for m, v in zip(middles, runs, strict=True)]]  # fmt: skip
+        ax.errorbar(places, middles, yerr=reach, marker="osD^v"[number % 5], markersize=4,
+                    capsize=2, label=name)  # fmt: skip
+    if chance is not None:
+        ax.axhline(chance, color=INK, linestyle="--", linewidth=1)
+        ax.annotate("chance", (ax.get_xlim()[0], chance), (2, 2), textcoords="offset points",
+                    color=INK, fontsize=8)  # fmt: skip
+    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1))
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax

@@ -19,6 +19,13 @@ DRAWINGS = {
     "history": lambda ax: plotting.draw_history(
         ax, {"capped": ([0, 1], [4.0, 3.0])}, xlabel="epochs", ylabel="loss"
     ),
+    "curves": lambda ax: plotting.draw_curves(
+        ax,
+        {"ours": ([1, 5], [[0.5, 0.6], [0.7, 0.7]])},
+        xlabel="labels",
+        ylabel="accuracy",
+        chance=0.1,
+    ),
     "word map": lambda ax: plotting.draw_word_map(
         ax, LEVEL[:3, :2], ["red", "blue", "dog"], ["colour", "colour", "kind"]
     ),
@@ -74,3 +81,27 @@ def test_a_word_map_puts_each_word_at_its_point_and_each_group_in_one_colour(ax)
     colours, kinds = ax.collections
     np.testing.assert_allclose(colours.get_offsets(), [points[0], points[2]])
     np.testing.assert_allclose(kinds.get_offsets(), [points[1]])
+
+
+def test_a_curve_shows_the_mean_and_the_range_of_its_runs(ax):
+    plotting.draw_curves(
+        ax, {"ours": ([1, 5], [[0.5, 0.7], [0.8, 0.8]])}, xlabel="labels", ylabel="accuracy"
+    )
+    line = ax.containers[0].lines[0]
+    assert np.allclose(line.get_ydata(), [0.6, 0.8])
+    ends = ax.containers[0].lines[2][0].get_segments()
+    assert np.allclose(ends[0][:, 1], [0.5, 0.7])
+
+
+def test_heat_darkens_what_it_leaves_out(ax):
+    picture = np.full((3, 8, 8), 0.5)
+    plotting.draw_picture(ax, picture, title="a", heat=[[0.0, 1.0], [0.0, 0.0]])
+    shown, veil = ax.images
+    assert shown.get_array().shape == (8, 8, 3)
+    assert np.allclose(veil.get_alpha(), [[0.85, 0.0], [0.85, 0.85]])
+    assert shown.get_extent() == veil.get_extent()
+
+
+def test_a_flat_map_does_not_divide_by_zero(ax):
+    plotting.draw_picture(ax, np.zeros((3, 4, 4)), heat=np.ones((2, 2)))
+    assert np.isfinite(ax.images[1].get_alpha()).all()
