@@ -25,6 +25,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from mmlib.data.batches import Batches
 from mmlib.shapes import check_floating, check_shape
 from mmlib.training import predict
+from mmlib.world import pictures, sampling, sounds
 from mmlib.world.scenes import COLOURS, KINDS, PLACES, Scenes, held_out
 
 STRIDE = 8  # pixels of the picture a cell of the eye's grid is wide and high
@@ -34,6 +35,7 @@ WEIGHTS = Path(__file__).parent / "weights"  # eye.safetensors, ear.safetensors,
 _PAIRS = [(kind, colour) for kind in range(len(KINDS)) for colour in range(len(COLOURS))]
 # The coloured kinds that the eye may see in training, as indices into KINDS and COLOURS.
 SEEN_PAIRS = tuple(p for p in _PAIRS if not held_out(*map(torch.tensor, p)))
+NEW_PAIRS = tuple(p for p in _PAIRS if p not in SEEN_PAIRS)  # the others
 WORDS = (*KINDS, *COLOURS, *(f"{COLOURS[colour]} {KINDS[kind]}" for kind, colour in SEEN_PAIRS))
 
 
@@ -181,13 +183,14 @@ class NamingEar(nn.Module):
 
     def forward(self, waves: Tensor) -> Heard:
         """Say of each waveform what is heard in it."""
-        found = self.head(over_time(self.ear(waves)))
+        found = self.head(pooled(self.ear(waves)))
         kinds, place, night = found.split([len(KINDS), len(PLACES), 1], dim=1)
         return Heard(kinds, place, night[:, 0])
 
 
-def over_time(features: Tensor) -> Tensor:
-    """Summarise features (batch, features, steps) by mean and maximum: (batch, 2 · features)."""
+def pooled(features: Tensor) -> Tensor:
+    """Summarise features (batch, features, ...) by mean and maximum: (batch, 2 · features)."""
+    features = features.flatten(2)
     return torch.cat([features.mean(dim=2), features.amax(dim=2)], dim=1)
 
 
@@ -288,6 +291,67 @@ def see(eye: nn.Module, pictures: Tensor, *, batch_size: int = 128) -> Tensor:
     """
     batches = Batches(pictures, batch_size=batch_size)
     return predict(eye, batches, lambda model, batch: model(batch).contiguous())
+
+
+def new_things(count: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return pictures of one thing each, of pairs that no training shows, and which pair it is.
+
+    Returns:
+        (count, 3, 64, 64) pictures and (count,) indices into ``NEW_PAIRS``.
+    """
+    scenes = sampling.sample_scenes(count, generator=generator, slots=1, split="held out")
+    lookup = torch.full((len(KINDS), len(COLOURS)), -1)
+    for number, pair in enumerate(NEW_PAIRS):
+        lookup[pair] = number
+    return pictures.draw(scenes, generator=generator), lookup[scenes.kind, scenes.colour][:, 0]
+
+
+def new_sounds(count: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return a second of sound each, (count, 16000), and how many kinds it holds, 0 to 3."""
+    scenes = sampling.sample_scenes(count, generator=generator, slots=3)
+    waves = sounds.listen(scenes, seconds=1.0, generator=generator)
+    return waves, heard_labels(scenes).sum(dim=1).long()
+
+
+def few_of_each(labels: Tensor, count: int) -> Tensor:
+    """Return where the first ``count`` examples of each class stand in ``labels`` (items,).
+
+    Raises:
+        ValueError: a class has fewer examples.
+    """
+    places = []
+    for label in labels.unique():
+        found = (labels == label).nonzero()[:, 0]
+        if len(found) < count:
+            raise ValueError(
+                f"class {int(label)} has {len(found)} examples, {count} are asked for: draw more"
+            )
+        places.append(found[:count])
+    return torch.cat(places)
+
+
+class Classifier(nn.Module):
+    """An eye or an ear with one linear layer on its pooled features."""
+
+    def __init__(self, body: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.body, self.head = body, nn.Linear(2 * body.features, classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return (batch, classes) logits for pictures or waves."""
+        return self.head(pooled(self.body(inputs)))
+
+
+def classify_loss(model: Classifier, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """Return the mean cross-entropy of a batch (inputs, classes)."""
+    inputs, classes = batch
+    return cross_entropy(model(inputs), classes)
+
+
+def describe(body: nn.Module, inputs: Tensor, *, batch_size: int = 100) -> Tensor:
+    """Return what a frozen eye or ear makes of inputs, pooled: (items, 2 · features)."""
+    batches = Batches(inputs, batch_size=batch_size)
+    return predict(body, batches, lambda model, batch: pooled(model(batch)))
 
 
 def _loaded(model: nn.Module, name: str) -> nn.Module:

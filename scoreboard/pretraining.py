@@ -1,0 +1,74 @@
+"""Few labels: what a pretrained eye and ear are worth against beginning from nothing.
+
+The eye must tell apart the 16 coloured kinds that its own training never showed (``held_out``), the
+ear how many kinds sound at once; both from a few labelled examples of each class.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from mmlib.data.batches import Batches
+from mmlib.foundations import pretraining
+from mmlib.foundations.pretraining import Classifier, Ear, Eye
+from mmlib.probe import linear_probe
+from mmlib.runtime import make_generator
+from mmlib.training import evaluate, fit
+
+LABELS = (1, 5, 20)  # labelled examples of each class
+TEST = 800  # examples to measure on
+STEPS = 200  # of training from nothing
+
+
+def from_nothing(
+    make: type[nn.Module], few: tuple[Tensor, Tensor], new: tuple[Tensor, Tensor], seed: int
+) -> float:
+    """Train a new eye or ear and its last layer end to end; return the accuracy on ``new``."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Classifier(make(), int(few[1].max()) + 1)
+    batches = Batches(few, batch_size=32, generator=make_generator(seed))
+    fit(
+        model,
+        batches,
+        pretraining.classify_loss,
+        generator=make_generator(seed),
+        steps=STEPS,
+        progress=False,
+    )
+    return evaluate(
+        model, Batches(new, batch_size=100), lambda m, b: (m(b[0]).argmax(dim=1) == b[1]).double()
+    )
+
+
+def compare(sense: str, seed: int) -> dict[str, float]:
+    """Return the accuracy of every way to learn from few labels, for one sense."""
+    make, trained, world = {
+        "eye": (Eye, pretraining.load_eye(), pretraining.new_things),
+        "ear": (Ear, pretraining.load_ear(), pretraining.new_sounds),
+    }[sense]
+    generator = make_generator(1000 + seed)
+    inputs, labels = world(1200, generator=generator)
+    test, truth = world(TEST, generator=generator)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        untrained = make().eval()
+    features = {
+        "raw input": [x.flatten(1)[:, ::4] for x in (inputs, test)],
+        "untrained": [pretraining.describe(untrained, x) for x in (inputs, test)],
+        "pretrained": [pretraining.describe(trained, x) for x in (inputs, test)],
+    }
+    scores = {}
+    for count in LABELS:
+        few = pretraining.few_of_each(labels, count)
+        for name, (train, new) in features.items():
+            found = torch.as_tensor(linear_probe(train[few], labels[few], new).labels)
+            scores[f"{sense}, {name}: {count}"] = float((found == truth).double().mean())
+        scores[f"{sense}, from nothing: {count}"] = from_nothing(
+            make, (inputs[few], labels[few]), (test, truth), seed
+        )
+    return scores
+
+
+def run(seed: int) -> dict[str, float]:
+    """Return accuracies by "sense, way: labels of each class"."""
+    return compare("eye", seed) | compare("ear", seed)
