@@ -5,7 +5,7 @@ STEP := $(PYTHON) tools/step.py
 CHAPTERS := $(filter-out notebooks/labs/% notebooks/homework/%,$(wildcard notebooks/*/*.ipynb))
 LABS := $(wildcard notebooks/labs/*.ipynb)
 
-.PHONY: help book test notebooks labs lab homework bench lock lint clean
+.PHONY: help book test notebooks labs lab homework weights scoreboard bench lock lint clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,6 +29,12 @@ lab: .venv/.full  ## open the notebooks in JupyterLab
 
 homework: .venv/.full  ## make the student notebooks from the solutions
 	@$(STEP) "Make the student notebooks" -- $(BIN)/python tools/student.py
+
+weights: .venv/.full  ## train the eye and the ear that ship with mmlib (half an hour)
+	@$(STEP) "Train the eye and the ear" -- $(BIN)/python tools/weights.py
+
+scoreboard: .venv/.full  ## train every system with five seeds and store its scores (an hour)
+	@$(STEP) "Run the scoreboard" -- $(BIN)/python -m scoreboard
 
 bench: .venv/.full  ## time mmlib against what one would use instead; run it on an idle machine
 	@$(STEP) "Benchmark the spectrogram" -- $(BIN)/python -m benchmarks.spectrogram

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from mmlib.files import written_whole
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -65,21 +67,36 @@ def versions(*packages: str) -> str:
 
 
 def store(
-    name: str, *, title: str, columns: Sequence[dict], rows: Sequence[dict], notes: Sequence[str]
+    name: str,
+    *,
+    title: str,
+    columns: Sequence[dict],
+    rows: Sequence[dict],
+    notes: Sequence[str],
+    command: str = "",
+    folder: Path = RESULTS,
+    more: dict | None = None,
 ) -> None:
-    """Print the table and write it to ``benchmarks/results/<name>.json`` (see book/_ext)."""
+    """Print the table and write it to ``<folder>/<name>.json``, from where book/_ext renders it.
+
+    Args:
+        command: what measured it, ``python -m benchmarks.<name>`` if nothing is said.
+        more: what else to keep in the file.
+    """
     result = {
         "title": title,
-        "command": f"python -m benchmarks.{name}",
+        "command": command or f"python -m benchmarks.{name}",
         "machine": machine(),
         "date": datetime.now(UTC).date().isoformat(),
         "columns": list(columns),
         "rows": list(rows),
         "notes": list(notes),
+        **(more or {}),
     }
-    RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
-    (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
+    folder.mkdir(exist_ok=True)
+    with written_whole(folder / f"{name}.json") as unfinished:
+        text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+        unfinished.write_text(text, encoding="utf-8")
     print("\n".join([title, *_lines(columns, rows), *notes]))
 
 

@@ -14,6 +14,7 @@ from mmlib.probe import linear_probe
 from mmlib.runtime import make_generator
 from mmlib.training import evaluate, fit
 
+TITLE = "Few labels: accuracy with 1, 5 and 20 labelled examples of each class"
 LABELS = (1, 5, 20)  # labelled examples of each class
 TEST = 800  # examples to measure on
 STEPS = 200  # of training from nothing

@@ -15,7 +15,7 @@ import mmlib
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE-PROSE")
-FOLDERS = ("benchmarks", "book", "mmlib", "notebooks", "tests", "tools", r"\.ci", r"\.github")
+FOLDERS = ("benchmarks", "book", "mmlib", "notebooks", "scoreboard", "tests", "tools", r"\.ci", r"\.github")
 FILE = re.compile(r"(\.?[\w<>*-]+/)*[\w<>*.-]+\.(bib|cff|ipynb|md|sh|svg|toml|txt|yml)")
 INSIDE = re.compile(rf"(?<![\w/.])({'|'.join(FOLDERS)})/[\w<>*./-]*")
 CHAPTER = re.compile(r"\]\((notebooks/(?!homework|labs)\w+/\d+_\w+)\.ipynb\)")
@@ -52,7 +52,7 @@ def command_faults(text: str, root: Path) -> list[str]:
     lines = re.findall(r"^\s*make ((?:[a-z]+ ?)+)", text, flags=re.M)
     wanted = {word for line in lines for word in line.split()}
     faults += [f"make {name}: no such target" for name in sorted(wanted - set(targets))]
-    for name in re.findall(r"-m ((?:mmlib|benchmarks)[\w.]*)", text):
+    for name in re.findall(r"-m ((?:mmlib|benchmarks|scoreboard)[\w.]*)", text):
         if not (root / name.replace(".", "/")).with_suffix(".py").is_file():
             faults.append(f"python -m {name}: no such module")
     return faults

@@ -1,10 +1,13 @@
-"""Benchmark tables, rendered from the files that ``make bench`` writes.
+"""Tables of measurements, from the files that ``make bench`` and ``make scoreboard`` write.
 
     ```{benchmark-table} word2vec
     ```
 
-reads ``benchmarks/results/word2vec.json``; a missing or malformed file fails the build, so that no
-page can show a number that was not measured. The file holds
+    ```{scoreboard-table} vqa
+    ```
+
+read ``benchmarks/results/word2vec.json`` and ``scoreboard/results/vqa.json``; a missing or malformed
+file fails the build, so that no page can show a number that was not measured. The file holds
 
     title, command, machine, date    texts; title becomes the caption
     columns                          [{"key", "label", "digits"?}, …]
@@ -21,7 +24,6 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 LOGGER = logging.getLogger(__name__)
-RESULTS = "benchmarks/results"
 TEXTS = ("title", "command", "machine", "date")
 
 
@@ -31,16 +33,18 @@ def load_result(path: Path) -> dict:
     Raises:
         ValueError: the file is missing or lacks something that the table needs.
     """
+    place = "/".join(path.parts[-3:])
+    command = "make scoreboard" if place.startswith("scoreboard") else "make bench"
     if not path.exists():
-        raise ValueError(f"{RESULTS}/{path.name} is missing: run `make bench` and commit it")
+        raise ValueError(f"{place} is missing: run `{command}` and commit it")
     result = json.loads(path.read_text(encoding="utf-8"))
     for key in (*TEXTS, "columns", "rows"):
         if not result.get(key):
-            raise ValueError(f"{RESULTS}/{path.name} has no {key}: run `make bench` again")
+            raise ValueError(f"{place} has no {key}: run `{command}` again")
     for row in result["rows"]:
         lacking = [c["key"] for c in result["columns"] if c["key"] not in row]
         if lacking:
-            raise ValueError(f"{RESULTS}/{path.name}: the row {row} lacks {', '.join(lacking)}")
+            raise ValueError(f"{place}: the row {row} lacks {', '.join(lacking)}")
     return result
 
 
@@ -79,10 +83,11 @@ class BenchmarkTable(SphinxDirective):
     """``benchmark-table``: one result file as a table, with how it was measured."""
 
     required_arguments = 1
+    folder = "benchmarks/results"
 
     def run(self) -> list[nodes.Node]:
         """Render the table, or warn, which the build makes an error."""
-        path = Path(self.env.srcdir, RESULTS, f"{self.arguments[0]}.json")
+        path = Path(self.env.srcdir, self.folder, f"{self.arguments[0]}.json")
         self.env.note_dependency(str(path))
         try:
             result = load_result(path)
@@ -96,7 +101,14 @@ class BenchmarkTable(SphinxDirective):
         return [build_table(result), measured]
 
 
+class ScoreboardTable(BenchmarkTable):
+    """``scoreboard-table``: the scores of one chapter's systems over several seeds."""
+
+    folder = "scoreboard/results"
+
+
 def setup(app: Sphinx) -> dict:
     """Register with Sphinx."""
     app.add_directive("benchmark-table", BenchmarkTable)
+    app.add_directive("scoreboard-table", ScoreboardTable)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

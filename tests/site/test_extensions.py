@@ -84,6 +84,7 @@ def test_pages_render_from_the_files(build):
     [
         ("{claim}`eight`", "unknown claim 'eight'"),
         ("```{benchmark-table} lost\n```", "benchmarks/results/lost.json is missing"),
+        ("```{scoreboard-table} lost\n```", "scoreboard/results/lost.json is missing: run `make s"),
         ("```{chapter-card}\n:needs: x\n```", "run_times.json does not know index.md"),
         ("```{chapter-card}\n```", "no :needs: line"),
         ("```{part-chapters} vision_5d\n```", "no part 'vision_5d'"),
