@@ -7,7 +7,7 @@
     ```
 
 read ``benchmarks/results/word2vec.json`` and ``scoreboard/results/vqa.json``; a missing or
-malformed file fails the build, so that no page can show a number that was not measured. The file holds
+malformed file fails the build: no page can show a number that was not measured. The file holds
 
     title, command, machine, date    texts; title becomes the caption
     columns                          [{"key", "label", "digits"?}, …]
