@@ -19,7 +19,10 @@ STEPS = {  # name → (what it checks, command); threads: one per test process, 
         "package, architecture, environment, homework",
         [*PYTEST, "-n", "2", "--dist", "loadscope", "-m", "not notebook and not site"],
     ),
-    "site": ("the built book, in a browser", [*PYTEST, "-m", "site"]),
+    "site": (
+        "the built book, in a browser",
+        [*PYTEST, "-n", "2", "--dist", "loadfile", "-m", "site"],
+    ),
     "notebooks": ("every notebook, executed again", [*PYTEST, "-m", "notebook"]),
 }
 

@@ -28,6 +28,15 @@ PLANTED = {
         "<style>@media (prefers-color-scheme: dark) {p {color: #333; background: #222}}</style>",
         "(dark) axe color-contrast",
     ),
+    "code": (  # words that look alike are measured once, anew for each scheme
+        "<pre><span>alike</span> <span>alike</span> <span>pale in the dark</span></pre>"
+        "<style>@media (prefers-color-scheme: dark) {pre span:last-child {color: #ccc}}</style>",
+        "(dark) axe color-contrast",
+    ),
+    "nested": (
+        '<pre><span>a</span> <span style="background: #333"><span>on dark</span></span></pre>',
+        "axe color-contrast",
+    ),
     "equation": ('<div class="math">\\(x\\)</div>', "an equation that was not drawn: \\(x\\)"),
     "widget": (WIDGET, "has 1 widgets, of which 0 were drawn"),
 }
