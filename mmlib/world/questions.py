@@ -8,13 +8,12 @@ present can be seen: ``sampling`` promises it, and the test counts pixels.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 
-from mmlib.world.sampling import COVERED, sample_scenes
-from mmlib.world.scenes import COLOURS, KINDS, RELATIONS, Scenes, Thing, covered, held_out, related
+from mmlib.world.scenes import COLOURS, KINDS, RELATIONS, Scenes, Thing, related
 from mmlib.world.words import NUMBERS, check_inhabited, dice_from, noun, with_article
 
 TYPES = ("existence", "colour", "count", "comparison", "relation", "time")
@@ -71,86 +70,26 @@ def ask(
     Where the scene allows no question of the drawn type, existence is asked instead.
 
     Args:
-        types: out of ``TYPES`` and ``EXTRA_TYPES``; one that is there twice is asked twice as often.
+        types: out of ``TYPES`` and ``EXTRA_TYPES``; one named twice is asked twice as often.
 
     Raises:
         ValueError: ``per_scene`` is below 1, or a type is unknown.
     """
     if per_scene < 1:
         raise ValueError(f"per_scene is {per_scene}, ask at least 1 question a scene")
-    _check_types(types)
+    check_types(types)
     dice = dice_from(generator)
     return [
         [_ask_one(sight, dice.choice(types), dice) for _ in range(per_scene)]
-        for sight in _sights(scenes)
+        for sight in sights(scenes)
     ]
 
 
-def balanced_pairs(
-    count: int,
-    *,
-    generator: torch.Generator,
-    slots: int = 3,
-    split: str = "train",
-    types: Sequence[str] = TYPES,
-) -> tuple[Scenes, Scenes, list[Question], list[Question]]:
-    """Return pairs of like scenes with one question that has another answer for each.
-
-    The second scene is the first with one fact changed: a colour, a kind, a place, or the time. A
-    model that hears only the question gives both the same answer and is right on one of the two at
-    most (Goyal et al., CVPR 2017, section 3, ask people for such pictures).
-
-    Args:
-        count: how many pairs, types alike often (rarely fewer of a type that suits few scenes).
-        slots, split: as in ``sampling.sample_scenes``.
-
-    Returns:
-        the scenes, their twins, the questions with the scenes' answers and with the twins'.
-
-    Raises:
-        ValueError: ``count`` is below 1, or a type is unknown.
-    """
-    if count < 1:
-        raise ValueError(f"count is {count}, ask for at least 1 pair")
-    _check_types(types)
-    dice, found = dice_from(generator), []
-    while len(found) < count:
-        scenes = sample_scenes(2 * count, generator=generator, slots=slots, split=split)
-        topics = [
-            _choose(sight, types[number % len(types)], dice)
-            for number, sight in enumerate(_sights(scenes))
-        ]
-        twins = _change_one_fact(scenes, topics, split, dice)
-        legal = (covered(twins) <= COVERED).all(dim=1).tolist()
-        pairs = zip(_sights(scenes), _sights(twins), topics, legal, strict=True)
-        for number, (sight, twin, topic, fits) in enumerate(pairs):
-            answers = (_answer(topic, sight), _answer(topic, twin))
-            if fits and topic.type in types and None not in answers and answers[0] != answers[1]:
-                found.append((scenes[number], twins[number], topic, answers))
-    return _paired(found[:count], dice)
-
-
-def _paired(found: list, dice: random.Random) -> tuple:
-    """Put pairs that were found one by one into one batch each of scenes, twins and questions."""
-    texts = [_say(topic, dice) for *_, topic, _ in found]
-    asked = [
-        [Question(text, answers[side], topic.type)
-         for text, (*_, topic, answers) in zip(texts, found, strict=True)]
-        for side in (0, 1)
-    ]  # fmt: skip
-    fields = Scenes.__dataclass_fields__
-    batches = [
-        Scenes(**{f: torch.cat([getattr(pair[side], f) for pair in found]) for f in fields})
-        for side in (0, 1)
-    ]
-    return *batches, *asked
-
-
-def _sights(scenes: Scenes) -> list[Sight]:
+def sights(scenes: Scenes) -> list[Sight]:
     """Return what each scene shows."""
     check_inhabited(scenes)
     feet = (scenes.y + scenes.size / 2).tolist()
-    sights = []
+    found = []
     facts_of = related(scenes)
     for index, things in enumerate(scenes.things()):
         facts = set()
@@ -159,17 +98,17 @@ def _sights(scenes: Scenes) -> list[Sight]:
             clear = {"in front of": lower >= LOWER, "behind": lower <= -LOWER}
             if clear.get(RELATIONS[number], True):
                 facts.add((one, other, RELATIONS[number]))
-        sights.append(Sight(things, facts, bool(scenes.night[index])))
-    return sights
+        found.append(Sight(things, facts, bool(scenes.night[index])))
+    return found
 
 
 def _ask_one(sight: Sight, kind_of_question: str, dice: random.Random) -> Question:
     """Ask one question of a type about one scene."""
-    topic = _choose(sight, kind_of_question, dice)
-    return Question(_say(topic, dice), _answer(topic, sight), topic.type)
+    topic = choose(sight, kind_of_question, dice)
+    return Question(say(topic, dice), answer(topic, sight), topic.type)
 
 
-def _answer(topic: Topic, sight: Sight) -> str | None:
+def answer(topic: Topic, sight: Sight) -> str | None:
     """Return the answer that a scene gives to a topic, or None where it leaves it open."""
     there = [sight.of(*name) for name in topic.named]
     if topic.type == "time":
@@ -189,7 +128,9 @@ def _answer(topic: Topic, sight: Sight) -> str | None:
         return _answer_position(one, topic.word)
     if topic.type == "comparison":
         ratio = one.size / others[0].size
-        return _yes_or_no(max(1, ratio), max(1, 1 / ratio), topic.word == "bigger", least=BIGGER - 1)
+        return _yes_or_no(
+            max(1, ratio), max(1, 1 / ratio), topic.word == "bigger", least=BIGGER - 1
+        )
     if (one.slot, others[0].slot, topic.word) in sight.facts:
         return "yes"
     return "no" if (others[0].slot, one.slot, topic.word) in sight.facts else None
@@ -211,12 +152,10 @@ def _answer_position(thing: Thing, word: str) -> str | None:
     return None
 
 
-def _say(topic: Topic, dice: random.Random) -> str:
+def say(topic: Topic, dice: random.Random) -> str:
     """Put a topic into words."""
     many = topic.type == "count" or topic.word in ("more", "fewer")
-    names = [
-        f"{colour} {noun(kind, dice, many=many)}".strip() for kind, colour in topic.named
-    ]
+    names = [f"{colour} {noun(kind, dice, many=many)}".strip() for kind, colour in topic.named]
     listed = [with_article(name) for name in names]
     if topic.type == "time":
         return "is it day or night"
@@ -236,18 +175,9 @@ def _say(topic: Topic, dice: random.Random) -> str:
     return f"is the {names[0]} {topic.word}{than} the {names[1]}"
 
 
-def _choose(sight: Sight, kind_of_question: str, dice: random.Random) -> Topic:
+def choose(sight: Sight, kind_of_question: str, dice: random.Random) -> Topic:
     """Choose what to ask a scene about; existence where the type has nothing to ask."""
-    found = {
-        "time": lambda: Topic("time"),
-        "count": lambda: _choose_count(sight, dice),
-        "colour": lambda: _choose_colour(sight, dice),
-        "comparison": lambda: _choose_comparison(sight, dice),
-        "relation": lambda: _choose_relation(sight, dice),
-        "position": lambda: _choose_position(sight, dice),
-        "together": lambda: _choose_together(sight, dice),
-        "existence": lambda: None,
-    }[kind_of_question]()
+    found = _CHOOSE[kind_of_question](sight, dice)
     return found or Topic("existence", (_choose_name(sight, dice.random() < 0.5, dice),))
 
 
@@ -295,25 +225,30 @@ def _choose_relation(sight: Sight, dice: random.Random) -> Topic | None:
 
 def _choose_comparison(sight: Sight, dice: random.Random) -> Topic | None:
     """Choose to compare two numbers or two sizes; the first is the larger one half of the time."""
-    topics, words = [], dice.sample(COMPARISONS, len(COMPARISONS))
-    if words[0] in ("more", "fewer"):
+    word = dice.choice(COMPARISONS)
+    if word in ("more", "fewer"):
         kinds = sorted({thing.kind for thing in sight.things})
-        rivals = [*kinds, *dice.sample(KINDS, 2)]
-        names = [((kind, ""), (rival, "")) for kind in kinds for rival in rivals]
+        names = [(kind, "") for kind in (*kinds, *dice.sample(KINDS, 2))]
+        pairs = [(one, other) for one in names[: len(kinds)] for other in names]
     else:
-        named = [(t.kind, t.colour if dice.random() < 0.5 else "") for t in sight.things]
-        names = [(one, other) for one in named for other in named]
-    for pair in names:
-        topic = Topic("comparison", pair if dice.random() < 0.5 else pair[::-1], words[0])
-        if pair[0] != pair[1] and _answer(topic, sight):
-            topics.append(topic)
-    return dice.choice(topics) if topics else None
+        names = [(t.kind, t.colour if dice.random() < 0.5 else "") for t in sight.things]
+        pairs = [(one, other) for one in names for other in names]
+    dice.shuffle(pairs)
+    for one, other in pairs:
+        topic = Topic("comparison", dice.choice(((one, other), (other, one))), word)
+        if one != other and answer(topic, sight):
+            return topic
+    return None
 
 
 def _choose_position(sight: Sight, dice: random.Random) -> Topic | None:
-    topics = [Topic("position", ((t.kind, ""),), word) for t in _single(sight) for word in MIDDLE]
-    topics = [topic for topic in topics if _answer(topic, sight)]
-    return dice.choice(topics) if topics else None
+    """Choose a thing that is clearly on one side."""
+    for thing in dice.sample(sight.things, len(sight.things)):
+        for word in dice.sample(tuple(MIDDLE), len(MIDDLE)):
+            topic = Topic("position", ((thing.kind, ""),), word)
+            if answer(topic, sight):
+                return topic
+    return None
 
 
 def _choose_together(sight: Sight, dice: random.Random) -> Topic | None:
@@ -324,34 +259,20 @@ def _choose_together(sight: Sight, dice: random.Random) -> Topic | None:
     return Topic("together", pair) if first[0] != second[0] else None
 
 
-def _change_one_fact(
-    scenes: Scenes, topics: list[Topic], split: str, dice: random.Random
-) -> Scenes:
-    """Return each scene with one thing's colour, kind or place changed, or its time.
-
-    What is changed fits the topic's type; whether that changes the answer is for others to see.
-    """
-    kind, colour, night = scenes.kind.clone(), scenes.colour.clone(), scenes.night.clone()
-    x, y, size, depth = (t.clone() for t in (scenes.x, scenes.y, scenes.size, scenes.depth))
-    for row, (topic, things) in enumerate(zip(topics, scenes.things(), strict=True)):
-        slot = dice.choice(things).slot
-        if topic.type == "time":
-            night[row] = ~night[row]
-        elif topic.type in ("relation", "position") or topic.word in ("bigger", "smaller"):
-            other = dice.choice(things).slot  # the two change places
-            for where in (x, y, size, depth):
-                where[row, [slot, other]] = where[row, [other, slot]]
-        elif topic.type == "colour" or dice.random() < 0.3:
-            colour[row, slot] = dice.randrange(len(COLOURS))
-        else:
-            kind[row, slot] = KINDS.index(dice.choice([*(k for k, _ in topic.named), *KINDS[:4]]))
-        wrong = held_out(kind[row, slot], colour[row, slot]) != (split == "held out")
-        if split != "all" and bool(wrong):  # such a pair is not of this split: leave all as it was
-            kind[row], colour[row] = scenes.kind[row], scenes.colour[row]
-    return scenes.replace(kind=kind, colour=colour, night=night, x=x, y=y, size=size, depth=depth)
+_CHOOSE: dict[str, Callable[[Sight, random.Random], Topic | None]] = {
+    "existence": lambda sight, dice: None,
+    "colour": _choose_colour,
+    "count": _choose_count,
+    "comparison": _choose_comparison,
+    "relation": _choose_relation,
+    "time": lambda sight, dice: Topic("time"),
+    "position": _choose_position,
+    "together": _choose_together,
+}
 
 
-def _check_types(types: Sequence[str]) -> None:
+def check_types(types: Sequence[str]) -> None:
+    """Raise ``ValueError`` unless every type is known and there is one."""
     known = (*TYPES, *EXTRA_TYPES)
     unknown = set(types) - set(known)
     if unknown or not types:

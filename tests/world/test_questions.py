@@ -1,13 +1,16 @@
-"""Every answer is checked by reading the question's text against the scene."""
+"""Every answer is checked by reading the question's text against the scene, or its pixels."""
 
 import pytest
 import torch
 
 from mmlib.runtime import make_generator
-from mmlib.world.questions import ANSWERS, TYPES, ask
+from mmlib.world import pictures
+from mmlib.world.questions import ANSWERS, EXTRA_TYPES, MIDDLE, TYPES, ask
 from mmlib.world.sampling import sample_scenes
 from mmlib.world.scenes import APART, COLOURS, KINDS, RELATIONS
 from mmlib.world.words import NUMBERS, canonical
+
+ALL_TYPES = TYPES + EXTRA_TYPES
 
 
 @pytest.fixture(scope="module")
@@ -17,36 +20,61 @@ def scenes():
 
 @pytest.fixture(scope="module")
 def asked(scenes):
-    return ask(scenes, per_scene=6, generator=make_generator(1))
+    return ask(scenes, per_scene=9, generator=make_generator(1), types=ALL_TYPES)
+
+
+def names_in(text):
+    """Return the (colour or None, kind) that a text names, in order."""
+    found, colour = [], None
+    for word in map(canonical, text.split()):
+        if word in KINDS:
+            found.append((colour, word))
+        colour = word if word in COLOURS else None
+    return found
 
 
 def answer_by_reading(text, things, night):
     """Answer from the words of the question alone."""
-    words = [canonical(word) for word in text.split()]
-    kinds = [word for word in words if word in KINDS]
-    colours = [word for word in words if word in COLOURS]
-    named = [t for t in things if t.kind in kinds and t.colour in (colours or COLOURS)]
+    named = [
+        [t for t in things if t.kind == kind and colour in (None, t.colour)]
+        for colour, kind in names_in(text)
+    ]
     if text.startswith("how many"):
-        return NUMBERS[len(named)]
+        return NUMBERS[len(named[0])]
     if text.startswith("what colour"):
-        (thing,) = named
+        ((thing,),) = named
         return thing.colour
     if text == "is it day or night":
         return "night" if night else "day"
     if text.startswith("is there"):
-        return "yes" if named else "no"
-    (one,) = (t for t in things if t.kind == kinds[0])
-    (other,) = (t for t in things if t.kind == kinds[1])
+        return "yes" if all(named) else "no"
+    if text.startswith("are there"):
+        first, second = map(len, named)
+        return "yes" if (first > second if "more" in text else first < second) else "no"
+    (one,), *rest = named
+    return "yes" if holds(text, one, rest[0][0] if rest else None) else "no"
+
+
+def holds(text, one, other):
+    """Whether what a text says of one thing, or of one and another, is so."""
+    if other is None:
+        return {
+            "on the left": one.x < 0.5,
+            "on the right": one.x > 0.5,
+            "at the top": one.y < 0.5,
+            "at the bottom": one.y > 0.5,
+        }[next(place for place in MIDDLE if place in text)]
     right, down, reach = one.x - other.x, one.y - other.y, (one.size + other.size) / 2
-    true = {
+    return {
         "left of": right < -APART,
         "right of": right > APART,
         "above": abs(right) < reach and down <= -reach,
         "below": abs(right) < reach and down >= reach,
         "in front of": abs(right) < reach and abs(down) < reach and one.depth < other.depth,
         "behind": abs(right) < reach and abs(down) < reach and one.depth > other.depth,
-    }
-    return "yes" if true[next(name for name in RELATIONS if name in text)] else "no"
+        "bigger": one.size > other.size,
+        "smaller": one.size < other.size,
+    }[next(name for name in (*RELATIONS, "bigger", "smaller") if name in text)]
 
 
 def test_every_answer_is_right(scenes, asked):
@@ -58,13 +86,18 @@ def test_every_answer_is_right(scenes, asked):
 
 def test_all_types_and_yes_as_often_as_no(asked):
     flat = [question for questions in asked for question in questions]
-    assert {question.type for question in flat} == set(TYPES)
-    for kind in ("existence", "relation"):
+    assert {question.type for question in flat} == set(ALL_TYPES)
+    for kind in ("existence", "relation", "comparison", "position"):
         answers = [q.answer == "yes" for q in flat if q.type == kind]
         assert len(answers) > 100
         assert 0.4 < sum(answers) / len(answers) < 0.6
+    together = [q.answer == "yes" for q in flat if q.type == "together"]
+    assert 0.25 < sum(together) / len(together) < 0.6
     assert {q.answer for q in flat if q.type == "colour"} == set(COLOURS)
     assert {"zero", "one", "two", "three"} <= {q.answer for q in flat if q.type == "count"}
+    for word in ("more", "fewer", "bigger", "smaller", *RELATIONS, *MIDDLE):
+        answers = {q.answer for q in flat if f" {word} " in f"{q.text} "}
+        assert answers == {"yes", "no"}, word
 
 
 def test_a_colour_in_a_no_may_belong_to_a_kind_that_is_there(scenes, asked):
@@ -75,6 +108,32 @@ def test_a_colour_in_a_no_may_belong_to_a_kind_that_is_there(scenes, asked):
             here = words & {thing.kind for thing in things}
             traps += question.type == "existence" and question.answer == "no" and bool(here)
     assert traps > 20
+
+
+def test_what_is_asked_can_be_seen(scenes, asked):
+    """In pixels of a small picture: everything shows, and what is compared differs clearly."""
+    seen = pictures.masks(scenes, size=64)
+    assert int(seen.flatten(2).sum(dim=2)[scenes.present].min()) >= 12
+    edges = pictures.boxes(pictures.outlines(scenes, size=64))
+    for edge, things, questions in zip(edges.tolist(), scenes.things(), asked, strict=True):
+        for question in questions:
+            named = [
+                [t for t in things if t.kind == kind and colour in (None, t.colour)]
+                for colour, kind in names_in(question.text)
+            ]
+            if question.type not in ("relation", "comparison") or "there" in question.text:
+                continue
+            boxes = [edge[thing.slot] for (thing,) in named]
+            sides = [max(right - left, low - top) for left, top, right, low in boxes]
+            if question.type == "comparison":
+                assert max(sides) / min(sides) > 1.1, question
+            elif "front" in question.text or "behind" in question.text:
+                front = ("front" in question.text) == (question.answer == "yes")
+                near, far = boxes if front else boxes[::-1]
+                assert near[3] - far[3] >= 1, question  # lower feet, by a pixel at least
+            elif "left" in question.text or "right" in question.text:
+                middles = [(left + right) / 2 for left, _, right, _ in boxes]
+                assert abs(middles[0] - middles[1]) > 6, question
 
 
 def test_types_can_be_chosen_and_articles_fit(scenes):
