@@ -9,6 +9,8 @@ from dataclasses import dataclass
 _NLTK = "https://raw.githubusercontent.com/nltk/nltk_data/gh-pages/packages/corpora"
 _GENSIM = "https://raw.githubusercontent.com/piskvorky/gensim/4.4.0/gensim/test/test_data"
 _WIKITEXT = "https://raw.githubusercontent.com/pytorch/examples/main/word_language_model/data"
+_FLICKR8K = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
+_COCO = "https://s3.amazonaws.com/images.cocodataset.org"
 _MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task2/raw"
 
 
@@ -169,6 +171,91 @@ DATA_SETS: dict[str, DataSet] = {
             "ACM TOIS 20(1), 2002 (WordSim-353); F. Hill, R. Reichart, A. Korhonen, "
             "Computational Linguistics 41(4), 2015 (SimLex-999)",
             probe="wordsim353.tsv",
+        ),
+        DataSet(
+            name="cifar10",
+            page="https://www.cs.toronto.edu/~kriz/cifar.html",
+            sources=(
+                Source(
+                    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+                    "cifar-10-batches-py",
+                    "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+                    archive=True,
+                ),
+            ),
+            megabytes=163,
+            licence="none stated; the authors ask to be cited",
+            citation="A. Krizhevsky. Learning Multiple Layers of Features from Tiny Images. "
+            "Technical report, University of Toronto, 2009",
+            probe=".",
+            note="60,000 photographs of 32 x 32 pixels in ten classes",
+        ),
+        DataSet(
+            name="flickr8k",
+            page="https://github.com/jbrownlee/Datasets/releases/tag/Flickr8k",
+            sources=(
+                Source(f"{_FLICKR8K}/Flickr8k_Dataset.zip", ".", archive=True),
+                Source(f"{_FLICKR8K}/Flickr8k_text.zip", "Flickr8k_text", archive=True),
+            ),
+            megabytes=1100,
+            licence="for non-commercial research and education only; the photographs belong to "
+            "their authors on Flickr",
+            citation="M. Hodosh, P. Young, J. Hockenmaier. Framing Image Description as a Ranking "
+            "Task: Data, Models and Evaluation Metrics. JAIR 47, 2013. doi:10.1613/jair.3994",
+            probe="Flickr8k_text/Flickr8k.token.txt",
+            note="8,000 photographs, five captions each; the official form: "
+            "https://forms.illinois.edu/sec/1713398",
+        ),
+        DataSet(
+            name="coco",
+            page="https://cocodataset.org/#download",
+            sources=(
+                Source(
+                    f"{_COCO}/annotations/annotations_trainval2017.zip", "annotations", archive=True
+                ),
+                Source(f"{_COCO}/zips/val2017.zip", "val2017", archive=True),
+            ),
+            megabytes=1060,
+            licence="annotations CC BY 4.0; each photograph has its own Creative Commons licence, "
+            "named in the annotations",
+            citation="X. Chen et al. Microsoft COCO Captions: Data Collection and Evaluation "
+            "Server. 2015. arXiv:1504.00325",
+            probe="annotations",
+            note="the 5,000 photographs of the validation part; the training part (18 GB) is "
+            "zips/train2017.zip at the same address",
+        ),
+        DataSet(
+            name="easy-VQA",
+            page="https://github.com/vzhou842/easy-VQA",
+            sources=(
+                Source(
+                    "https://github.com/vzhou842/easy-VQA/archive/refs/heads/master.zip",
+                    ".",
+                    archive=True,
+                ),
+            ),
+            megabytes=5,
+            licence="MIT",
+            citation="V. Zhou. easy-VQA: an easy visual question answering data set. 2019",
+            probe="easy_vqa/data/answers.txt",
+            note="5,000 pictures of one coloured shape each, 48,248 questions, 13 answers",
+        ),
+        DataSet(
+            name="nlvr",
+            page="https://github.com/lil-lab/nlvr",
+            sources=(
+                Source(
+                    "https://github.com/lil-lab/nlvr/archive/refs/heads/master.zip",
+                    ".",
+                    archive=True,
+                ),
+            ),
+            megabytes=350,
+            licence="CC BY 4.0",
+            citation="A. Suhr, M. Lewis, J. Yeh, Y. Artzi. A Corpus of Natural Language for Visual "
+            "Reasoning. ACL 2017. doi:10.18653/v1/P17-2034",
+            probe="nlvr/dev/dev.json",
+            note="drawn pictures of three boxes; the archive also holds the texts of NLVR2",
         ),
     )
 }

@@ -1,8 +1,10 @@
-"""The real data sets, where ``MMLIB_DATA`` has them."""
+"""The real data sets, where ``MMLIB_DATA`` has them, and small pictures to read."""
 
 import os
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mmlib.data.download import is_present, locate
 
@@ -17,3 +19,16 @@ def real_data():
         return locate(name)
 
     return find
+
+
+@pytest.fixture
+def paint():
+    """Return a function that writes a picture of random colours and returns them."""
+
+    def write(path, height=8, width=12, seed=0, **options):
+        pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path, **options)
+        return pixels
+
+    return write

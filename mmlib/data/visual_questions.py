@@ -1,0 +1,114 @@
+"""Questions and statements about drawn pictures: easy-VQA and NLVR, in their official layouts.
+
+easy-VQA: V. Zhou, 2019. NLVR: A. Suhr, M. Lewis, J. Yeh, Y. Artzi, ACL 2017. The addresses,
+licences and citations stand in ``catalogue``.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmlib.data.download import locate
+from mmlib.data.photographs import PictureError, check_present, check_split
+
+
+@dataclass(frozen=True)
+class PictureQuestion:
+    """A question about one picture, and its answer."""
+
+    question: str
+    answer: str
+    picture: Path
+
+
+@dataclass(frozen=True)
+class PictureStatement:
+    """A sentence that is true or false of each of these pictures."""
+
+    sentence: str
+    true: bool
+    pictures: tuple[Path, ...]  # the same three boxes in different orders
+    identifier: str  # those with the same part before "-" were written together
+
+
+def easy_vqa(split: str, folder: Path | None = None) -> list[PictureQuestion]:
+    """Return the questions of easy-VQA's ``"train"`` or ``"test"`` part, in the file's order.
+
+    Args:
+        split: "train" or "test"; no picture is in both.
+        folder: where the data set lies; ``None`` asks ``download.locate``.
+
+    Raises:
+        DataSetError: the data set is neither here nor to be had.
+        PictureError: the questions are damaged, or a picture is missing.
+        ValueError: ``split`` is neither.
+    """
+    check_split(split, ("train", "test"))
+    folder = locate("easy-VQA") if folder is None else folder
+    part = folder / "easy_vqa" / "data" / split
+    table = part / "questions.json"
+    try:
+        found = [
+            PictureQuestion(question, answer, part / "images" / f"{int(number)}.png")
+            for question, answer, number in json.loads(table.read_text(encoding="utf-8"))
+        ]
+    except (OSError, ValueError, TypeError) as error:
+        raise PictureError(f"{table} is missing or damaged ({error}): fetch it again") from error
+    check_present([one.picture for one in found], folder)
+    return found
+
+
+def easy_vqa_answers(folder: Path | None = None) -> tuple[str, ...]:
+    """Return the answers that easy-VQA knows, in the order of its list.
+
+    Raises:
+        DataSetError: the data set is neither here nor to be had.
+        PictureError: the list is missing.
+    """
+    folder = locate("easy-VQA") if folder is None else folder
+    path = folder / "easy_vqa" / "data" / "answers.txt"
+    if not path.is_file():
+        raise PictureError(f"there is no {path}: fetch the data set again")
+    return tuple(path.read_text(encoding="utf-8").split())
+
+
+def nlvr(split: str, folder: Path | None = None) -> list[PictureStatement]:
+    """Return the statements of one part of NLVR, each with those of its six pictures that are here.
+
+    Reads ``nlvr/<split>/<split>.json`` and ``nlvr/<split>/images/<directory>/*.png``.
+
+    Args:
+        split: "train", "dev", "test" or "hidden".
+        folder: where the data set lies; ``None`` asks ``download.locate``.
+
+    Raises:
+        DataSetError: the data set is neither here nor to be had.
+        PictureError: the table is missing or damaged, or a statement has no picture.
+        ValueError: ``split`` is none of these.
+    """
+    check_split(split, ("train", "dev", "test", "hidden"))
+    folder = locate("nlvr") if folder is None else folder
+    table = folder / "nlvr" / split / f"{split}.json"
+    if not table.is_file():
+        raise PictureError(
+            f"there is no {table}: this copy lacks that part, choose another or fetch the whole set"
+        )
+    found = []
+    for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            found.append(_statement(json.loads(line), table.parent / "images", split))
+        except (ValueError, KeyError, TypeError) as error:
+            raise PictureError(f"{table}, line {number} is damaged ({error!r})") from error
+    for one in found:
+        if not one.pictures:
+            raise PictureError(f"{folder} has no picture of {one.identifier}: fetch it again")
+    return found
+
+
+def _statement(record: dict, images: Path, split: str) -> PictureStatement:
+    identifier, label = record["identifier"], record["label"]
+    if label not in ("true", "false"):
+        raise ValueError(f"the label is {label!r}, neither true nor false")
+    files = (images / record["directory"] / f"{split}-{identifier}-{k}.png" for k in range(6))
+    pictures = tuple(file for file in files if file.is_file())
+    return PictureStatement(record["sentence"], label == "true", pictures, identifier)
