@@ -6,7 +6,7 @@ words may mean one thing (``SYNONYMS``); ``canonical`` leads each of them back t
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -59,6 +59,7 @@ WHEN = {
     True: ("at night", "in the nighttime", "in the dark", "under the moon"),
 }
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six")
+FORMS = ("inventory", "activity", "relation")  # what a caption may do with what one sees
 UNRELATED_TAGS = ("photo", "holiday", "nice", "2009", "camera", "square", "me", "favourite")
 
 
@@ -69,6 +70,7 @@ class View(NamedTuple):
     place: str
     night: bool
     facts: list[tuple[int, int, int]]  # its relations, as in scenes.related
+    in_order: bool  # whether things are told as they stand in ``things``
 
 
 def canonical(word: str) -> str:
@@ -83,7 +85,13 @@ def canonical(word: str) -> str:
 
 
 def captions(
-    scenes: Scenes, *, per_scene: int = 5, generator: torch.Generator, heard: bool = False
+    scenes: Scenes,
+    *,
+    per_scene: int = 5,
+    generator: torch.Generator,
+    heard: bool = False,
+    forms: Sequence[str] = FORMS,
+    left_to_right: bool = False,
 ) -> list[list[str]]:
     """Describe each scene in several differently worded sentences, all of them true.
 
@@ -92,20 +100,28 @@ def captions(
         per_scene: how many different captions a scene gets, 1 to 10.
         generator: the source of randomness.
         heard: tell also what things sound like; without it only what can be seen.
+        forms: which of ``FORMS`` to use; an inventory comes twice as often as another. A scene
+            for which none of them will do gets inventories.
+        left_to_right: an inventory goes from left to right; otherwise in any order.
 
     Raises:
-        ValueError: ``per_scene`` is out of its range.
+        ValueError: ``per_scene`` is out of its range, or a form is unknown.
     """
     if not 1 <= per_scene <= 10:
         raise ValueError(f"per_scene is {per_scene}, ask for 1 to 10 captions a scene")
+    for form in forms:
+        if form not in FORMS:
+            raise ValueError(f"forms holds {form!r}, choose from {', '.join(FORMS)}")
     check_inhabited(scenes)
     dice, everything = dice_from(generator), []
     nights, facts = scenes.night.tolist(), related(scenes)
     for index, things in enumerate(scenes.things()):
-        view = View(things, scenes.place_name(index), nights[index], facts[index])
+        if left_to_right:
+            things = tuple(sorted(things, key=lambda thing: thing.x))
+        view = View(things, scenes.place_name(index), nights[index], facts[index], left_to_right)
         told: list[str] = []
         while len(told) < per_scene:
-            sentence = _sentence(view, dice, heard)
+            sentence = _sentence(view, dice, heard, forms)
             if sentence not in told:
                 told.append(sentence)
         everything.append(told)
@@ -178,6 +194,13 @@ def dice_from(generator: torch.Generator) -> random.Random:
     return random.Random(int(seed))
 
 
+def deed(thing: Thing, place: str) -> str:
+    """Return what a thing is seen to do at a place: flying, sailing or standing."""
+    if thing.flying:
+        return "flying"
+    return "sailing" if (thing.kind, place) == ("boat", "beach") else "standing"
+
+
 def noun(kind: str, dice: random.Random, *, many: bool = False) -> str:
     """Return one of the words for a kind, in the plural if asked."""
     return dice.choice(SYNONYMS[kind]) + ("s" if many else "")
@@ -223,20 +246,22 @@ def _be(group: list[Thing]) -> str:
     return "is" if len(group) == 1 else "are"
 
 
-def _sentence(view: View, dice: random.Random, heard: bool) -> str:
+def _sentence(view: View, dice: random.Random, heard: bool, forms: Sequence[str]) -> str:
     """Return one true sentence about one scene, in one of several forms."""
     where, when = dice.choice(WHERE[view.place]), dice.choice(WHEN[view.night])
-    forms = [_inventory, _inventory, _activity]
-    forms += [_relation] if view.facts else []
-    forms += [_sound, _sound] if heard and any(thing.sounding for thing in view.things) else []
-    return dice.choice(forms)(view, dice, where, when)
+    ways = [_inventory, _inventory] if "inventory" in forms else []
+    ways += [_activity] if "activity" in forms else []
+    ways += [_relation] if "relation" in forms and view.facts else []
+    ways += [_sound, _sound] if heard and any(thing.sounding for thing in view.things) else []
+    return dice.choice(ways or [_inventory])(view, dice, where, when)
 
 
 def _inventory(view: View, dice: random.Random, where: str, when: str) -> str:
     """Say everything that is there, with colours or without."""
     coloured = dice.random() < 0.7
     groups = _grouped(view.things, "kind", "colour") if coloured else _grouped(view.things, "kind")
-    dice.shuffle(groups)
+    if not view.in_order:
+        dice.shuffle(groups)
     names = listed([_name(group, dice, coloured=coloured) for group in groups])
     forms = (
         f"{names} {where} {when}",
@@ -249,10 +274,7 @@ def _inventory(view: View, dice: random.Random, where: str, when: str) -> str:
 def _activity(view: View, dice: random.Random, where: str, when: str) -> str:
     """Say what one thing, or several alike, are seen to do."""
     group = dice.choice(_grouped(view.things, "kind", "colour", "flying"))
-    doing = "flying" if group[0].flying else "standing"
-    if (group[0].kind, view.place) == ("boat", "beach"):
-        doing = "sailing"
-    told = f"{_name(group, dice)} {_be(group)} {doing} {where}"
+    told = f"{_name(group, dice)} {_be(group)} {deed(group[0], view.place)} {where}"
     return dice.choice((f"{told} {when}", f"{when} {told}"))
 
 

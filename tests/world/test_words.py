@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mmlib.runtime import make_generator
+from mmlib.world.reading import read
 from mmlib.world.sampling import sample_scenes
 from mmlib.world.scenes import COLOURS, KINDS, PLACES, RELATIONS
 from mmlib.world.words import (
@@ -106,6 +107,30 @@ def test_captions_of_a_scene_differ_and_sight_tells_no_sound(scenes):
         assert not {word for caption in sentences for word in caption.split()} & set(VERBS)
 
 
+def test_captions_take_the_forms_that_are_asked_for(scenes):
+    some = scenes[:60]
+    for forms in (("inventory",), ("activity",), ("inventory", "activity")):
+        told = captions(some, per_scene=4, generator=make_generator(0), forms=forms)
+        assert {read(caption.split()).form for each in told for caption in each} == set(forms)
+    told = captions(some, per_scene=4, generator=make_generator(0), forms=("relation",))
+    for each, alone in zip(told, (some.present.sum(dim=1) == 1).tolist(), strict=True):
+        if alone:  # nothing can be said of one thing's relations
+            assert {read(caption.split()).form for caption in each} == {"inventory"}
+
+
+def test_inventories_go_from_left_to_right_if_asked(scenes):
+    forms = ("inventory",)
+    told = captions(scenes, generator=make_generator(0), forms=forms, left_to_right=True)
+    for things, each in zip(scenes.things(), told, strict=True):
+        for caption in each:
+            named = list(mentions(caption))
+            places = [
+                min(t.x for t in things if t.kind == kind and colour in (None, t.colour))
+                for _, colour, kind in named
+            ]
+            assert places == sorted(places), caption
+
+
 def test_articles_and_spelling(told):
     for caption in (caption for sentences in told for caption in sentences):
         assert re.fullmatch(r"[a-z]+( [a-z]+)*", caption), caption
@@ -179,6 +204,8 @@ def test_no_word_means_two_things():
 def test_bad_requests_are_refused(scenes):
     with pytest.raises(ValueError, match="per_scene is 0, ask for 1 to 10"):
         captions(scenes, per_scene=0, generator=make_generator(0))
+    with pytest.raises(ValueError, match="forms holds 'poem', choose from inventory"):
+        captions(scenes, forms=("poem",), generator=make_generator(0))
     with pytest.raises(ValueError, match="wrong is 2, a chance lies from 0 to 1"):
         tags(scenes, generator=make_generator(0), wrong=2)
     with pytest.raises(ValueError, match="count is 0"):
