@@ -18,11 +18,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmlib import plotting
-from mmlib.runtime import one_torch_thread, worker_threads
+from mmlib.runtime import worker_threads
 from mmlib.shapes import check_finite, check_floating, check_shape
 
 FLOOR = 1e-10  # the smallest power that a level is given for: -100 dB
-BLOCK = 512  # frames worked on at a time: frames, spectra and powers stay in a core's cache
+BLOCK = 1024  # frames worked on at a time: they stay in the cache, and threads seldom switch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,11 @@ class Framing:
             raise ValueError(
                 f"padding is {self.padding!r}, it must be 'constant', 'reflect' or 'none'"
             )
+
+    @property
+    def overhang(self) -> int:
+        """How many samples the padding adds at either end."""
+        return 0 if self.padding == "none" else self.n_fft // 2
 
     @property
     def freqs(self) -> Tensor:
@@ -98,20 +103,41 @@ def cut_frames(signal: Tensor, framing: Framing) -> Tensor:
     Raises:
         ValueError: the signal is empty, holds NaN, or is shorter than one frame.
     """
+    count = _count_frames(signal, framing)
+    rows = signal.reshape(-1, signal.shape[-1])
+    frames = _cut_some(rows, framing, 0, count)  # (batch, frames, n_fft)
+    return frames.unflatten(0, signal.shape[:-1]) if signal.dim() > 1 else frames[0]
+
+
+def _count_frames(signal: Tensor, framing: Framing) -> int:
+    """Return how many frames the signal gives, if it is fit to be cut."""
     time = check_shape(signal, "... time", name="signal")["time"]
     check_floating(signal, name="signal")
     check_finite(signal, name="signal")
-    half = framing.n_fft // 2
-    least = {"none": framing.n_fft, "reflect": half + 1, "constant": 1}[framing.padding]
-    if time < least:
+    least = {"none": framing.n_fft, "reflect": framing.overhang + 1, "constant": 1}
+    if time < least[framing.padding]:
         raise ValueError(
             f"signal has {time} samples, n_fft {framing.n_fft} with padding "
-            f"{framing.padding!r} needs {least}: pad it first"
+            f"{framing.padding!r} needs {least[framing.padding]}: pad it first"
         )
-    if framing.padding != "none":
-        rows = functional.pad(signal.reshape(-1, time), (half, half), mode=framing.padding)
-        signal = rows.reshape(*signal.shape[:-1], time + 2 * half)
-    return signal.unfold(-1, framing.n_fft, framing.hop)  # (..., frames, n_fft)
+    return (time + 2 * framing.overhang - framing.n_fft) // framing.hop + 1
+
+
+def _cut_some(rows: Tensor, framing: Framing, first: int, end: int) -> Tensor:
+    """Cut the frames from ``first`` to before ``end`` out of signals (batch, time).
+
+    Only what these frames need is padded, and only at the ends of the signals.
+    """
+    time = rows.shape[-1]
+    start = first * framing.hop - framing.overhang
+    stop = (end - 1) * framing.hop + framing.n_fft - framing.overhang
+    before, behind = max(0, -start), max(0, stop - time)
+    begin = max(0, start - 1)  # to reflect k samples takes k + 1
+    piece = rows[:, begin : stop + 1]
+    if before or behind:
+        piece = functional.pad(piece, (before, behind), mode=framing.padding)
+    piece = piece[:, max(0, start) - begin :]
+    return piece.unfold(-1, framing.n_fft, framing.hop)[:, : end - first]  # (batch, frames, n_fft)
 
 
 def frame_window(framing: Framing, *, like: Tensor | None = None) -> Tensor:
@@ -156,7 +182,6 @@ def power_spectrogram(signal: Tensor, framing: Framing, *, filters: Tensor | Non
     return _by_blocks(signal, framing, _check_filters(filters, framing, like=signal))
 
 
-@one_torch_thread()
 def log_mel(
     signal: Tensor, framing: Framing, filters: Tensor, *, span: float | None = 80.0
 ) -> Tensor:
@@ -189,22 +214,32 @@ def _by_blocks(
     On the CPU, without gradients, frames are taken in blocks that fit a core's cache, by as many
     Python threads as torch has threads. Returns (..., bands, frames).
     """
-    if signal.requires_grad or signal.device.type != "cpu":
-        frames = cut_frames(signal, framing)  # (..., frames, n_fft)
-        power = _power(frames * frame_window(framing, like=signal), filters)
+    window = frame_window(framing, like=signal)
+    learning = signal.requires_grad or (filters is not None and filters.requires_grad)
+    if (learning and torch.is_grad_enabled()) or signal.device.type != "cpu":
+        power = _power(cut_frames(signal, framing) * window, filters)  # (..., frames, bands)
         return (power if floor is None else _decibels(power, floor)).transpose(-1, -2)
-    threads = torch.get_num_threads()
-    with worker_threads(threads) as run:
-        frames = cut_frames(signal, framing)
-        rows = frames.reshape(-1, *frames.shape[-2:]) if frames.dim() != 3 else frames
-        bands = framing.n_fft // 2 + 1 if filters is None else len(filters)
-        done = signal.new_empty(*rows.shape[:2], bands)
-        window = frame_window(framing, like=signal)
-        starts = range(0, rows.shape[1], BLOCK)
-        blocks = [(row, slice(s, s + BLOCK)) for row in range(len(rows)) for s in starts]
-        shares = [blocks[first::threads] for first in range(min(threads, len(blocks)))]
-        run(lambda share: _fill(share, rows, window, filters, floor, done), shares)
-    return done.reshape(*frames.shape[:-1], bands).transpose(-1, -2)
+    count, rows = _count_frames(signal, framing), signal.reshape(-1, signal.shape[-1])
+    bands = framing.n_fft // 2 + 1 if filters is None else len(filters)
+    done = signal.new_empty(len(rows), count, bands)
+
+    def fill(block: tuple[slice, int, int]) -> None:
+        some, first, end = block
+        frames = _cut_some(rows[some], framing, first, end)
+        _fill(done[some, first:end], frames * window, filters, floor)
+
+    with worker_threads() as run:
+        run(fill, _blocks(len(rows), count))
+    return done.reshape(*signal.shape[:-1], count, bands).transpose(-1, -2)
+
+
+def _blocks(rows: int, count: int) -> list[tuple[slice, int, int]]:
+    """Divide ``count`` frames of each of ``rows`` signals: which rows, first frame, one past it."""
+    many = max(1, BLOCK // count)  # short signals share a block, a long one has several
+    size = math.ceil(count / math.ceil(count / BLOCK))  # of equal length
+    starts = range(0, count, size)
+    some = [slice(row, row + many) for row in range(0, rows, many)]
+    return [(s, start, min(start + size, count)) for s in some for start in starts]
 
 
 def _power(windowed: Tensor, filters: Tensor | None) -> Tensor:
@@ -213,24 +248,15 @@ def _power(windowed: Tensor, filters: Tensor | None) -> Tensor:
     return power if filters is None else power @ filters.T
 
 
-def _fill(
-    blocks: list, rows: Tensor, window: Tensor, filters: Tensor | None, floor: float | None, done
-) -> None:
-    """One thread's share: the same as above block by block, written into ``done`` in place."""
-    windowed = rows.new_empty(BLOCK, len(window))  # used again and again: it stays in the cache
-    power = rows.new_empty(BLOCK, len(window) // 2 + 1)
-    for block in blocks:
-        frames, out = rows[block], done[block]
-        count = len(frames)
-        spectra = torch.fft.rfft(torch.mul(frames, window, out=windowed[:count]))
-        parts = torch.view_as_real(spectra).square_()  # (count, freqs, 2)
-        if filters is None:
-            torch.add(parts[..., 0], parts[..., 1], out=out)
-        else:
-            torch.add(parts[..., 0], parts[..., 1], out=power[:count])
-            torch.mm(power[:count], filters.T, out=out)
-        if floor is not None:
-            out.clamp_min_(floor).log10_().mul_(10)
+def _fill(done: Tensor, windowed: Tensor, filters: Tensor | None, floor: float | None) -> None:
+    """Write ``_power``, or its decibels, into ``done`` (rows, frames, bands) with few copies."""
+    parts = torch.view_as_real(torch.fft.rfft(windowed)).square_()  # (rows, frames, freqs, 2)
+    if filters is None:
+        torch.add(parts[..., 0], parts[..., 1], out=done)
+    else:
+        torch.matmul(parts[..., 0] + parts[..., 1], filters.T, out=done)
+    if floor is not None:
+        done.clamp_min_(floor).log10_().mul_(10)
 
 
 def to_decibels(
@@ -358,7 +384,6 @@ def dct_matrix(coefficients: int, bands: int) -> Tensor:
     return rows.to(torch.get_default_dtype())
 
 
-@one_torch_thread()
 def mfcc(signal: Tensor, framing: Framing, filters: Tensor, *, coefficients: int = 13) -> Tensor:
     """Return mel-frequency cepstral coefficients: the cosine transform of the log-mel spectrum.
 

@@ -101,6 +101,67 @@ def test_power_in_blocks_is_the_squared_stft(batch, time, hop, padding):
     torch.testing.assert_close(spectrogram.power_spectrogram(signal, framing), expected)
 
 
+def padded_first(signal, framing):
+    """Cut frames the plain way: pad the whole signal, then slide over it."""
+    half = 0 if framing.padding == "none" else framing.n_fft // 2
+    mode = "constant" if framing.padding == "none" else framing.padding
+    rows = torch.nn.functional.pad(signal.reshape(-1, signal.shape[-1]), (half, half), mode=mode)
+    return rows.reshape(*signal.shape[:-1], -1).unfold(-1, framing.n_fft, framing.hop)
+
+
+@given(
+    axes=st.sampled_from([(), (1,), (3,), (2, 2)]),
+    extra=st.integers(0, 200),
+    hop=st.integers(1, 80),
+    n_fft=st.integers(8, 65),
+    padding=st.sampled_from(["constant", "reflect", "none"]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    block=st.integers(1, 40),
+)
+@settings(max_examples=75, deadline=None)
+def test_frames_cut_in_blocks_are_those_of_the_padded_whole(
+    axes, extra, hop, n_fft, padding, dtype, block
+):
+    """Also for the shortest signal allowed, for steps through memory, and whatever the blocks."""
+    framing = Framing(window_length=8, n_fft=n_fft, hop=hop, padding=padding)
+    time = {"constant": 1, "reflect": n_fft // 2 + 1, "none": n_fft}[padding] + extra
+    signal = noise(*axes, 2 * time, dtype=dtype)[..., ::2]
+    expected = padded_first(signal, framing)
+    assert torch.equal(spectrogram.cut_frames(signal, framing), expected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spectrogram, "BLOCK", block)
+        power = spectrogram.power_spectrogram(signal, framing)
+    spectra = torch.fft.rfft(expected * spectrogram.frame_window(framing, like=signal))
+    torch.testing.assert_close(power, spectra.abs().square().transpose(-1, -2))
+    tracked = spectrogram.power_spectrogram(signal.clone().requires_grad_(), framing)
+    torch.testing.assert_close(power, tracked.detach())
+
+
+@pytest.mark.parametrize(("rows", "count"), [(1, 6001), (64, 401), (3, 1024), (5, 1), (2, 1025)])
+def test_blocks_hold_every_frame_once_and_none_too_many(rows, count):
+    seen = torch.zeros(rows, count)
+    for some, first, end in spectrogram._blocks(rows, count):
+        assert 0 < seen[some, first:end].numel() <= spectrogram.BLOCK
+        seen[some, first:end] += 1
+    assert (seen == 1).all()
+
+
+@pytest.mark.parametrize("padding", ["constant", "reflect", "none"])
+def test_filters_and_the_signal_can_be_learned(padding):
+    framing = Framing(window_length=16, n_fft=16, hop=8, padding=padding)
+    signal, filters = noise(2, 24), noise(3, 9, seed=1).square()
+    both = signal.requires_grad_(), filters.requires_grad_()
+    features = [
+        lambda x, f: spectrogram.power_spectrogram(x, framing, filters=f),
+        lambda x, f: spectrogram.log_mel(x, framing, f, span=None),
+        lambda x, f: spectrogram.mfcc(x, framing, f, coefficients=2),
+    ]
+    for feature in features:
+        assert torch.autograd.gradcheck(feature, both)
+        with torch.no_grad():
+            torch.testing.assert_close(feature(*both), feature(*(t.detach() for t in both)))
+
+
 def test_power_keeps_leading_axes_gradients_and_the_thread_count():
     signal = noise(2, 3, 9000)
     threads = torch.get_num_threads()
