@@ -1,0 +1,383 @@
+"""Show, attend and tell: a caption written word by word, each word with a look at the picture.
+
+Book: ``notebooks/vision_text/06_attention``. Source: Xu et al., "Show, Attend and Tell: Neural
+Image Caption Generation with Visual Attention", ICML 2015; equations cited as X15. The scores come
+from a small network of two layers, as in Bahdanau et al., ICLR 2015.
+
+The picture is a grid of features, one vector a cell (its *annotation*). Before each word the
+decoder gives every cell a weight, all of one picture summing to one: its *map*. The *glimpse* is
+the weighted sum of the annotations. That is soft attention, and everything in it has a derivative.
+Hard attention draws one cell from the map instead, and needs REINFORCE to learn where to look.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmlib.shapes import check_floating, check_shape
+from mmlib.vision_text.captioning import PAD, check_captions, trace
+
+Look = Callable[[Tensor], Tensor]  # from maps (batch, cells) to how much each cell is looked at
+
+
+class State(NamedTuple):
+    """What the decoder carries from word to word; the first axis of all is ``batch``."""
+
+    hidden: Tensor  # (batch, hidden)
+    cell: Tensor  # (batch, hidden), the LSTM's memory
+    annotations: Tensor  # (batch, cells, features), the picture
+    keys: Tensor  # (batch, cells, attention), its part of the scores, computed once
+    map: Tensor  # (batch, cells), where the last look went
+
+
+class Unrolled(NamedTuple):
+    """What went on in teacher forcing; ``time`` counts the words to be guessed, END included."""
+
+    hidden: Tensor  # (batch, time, hidden): all of this is 0 where there is no word
+    seen: Tensor  # (batch, time, features), the gated glimpse
+    maps: Tensor  # (batch, time, cells)
+    looks: Tensor  # (batch, time, cells): equal to ``maps``, or what ``look`` made of them
+
+
+@dataclass(frozen=True)
+class AttentionConfig:
+    """The size and the parts of an ``AttentionDecoder``."""
+
+    vocab: int  # words it can say, with those that begin, end and fill captions
+    features: int = 128  # of a cell of the picture's grid
+    embedding: int = 96  # of a word
+    hidden: int = 192  # of the LSTM
+    attention: int = 64  # hidden units of the network that scores cells
+    coordinates: bool = True  # each cell also knows where it lies
+    gate: bool = True  # X15 section 4.2.1: β, how much the decoder looks at all
+
+    def __post_init__(self) -> None:
+        for name in ("vocab", "features", "embedding", "hidden", "attention"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is {value!r}, it must be a whole number of 1 or more")
+
+
+def additive_scores(keys: Tensor, query: Tensor, weights: Tensor) -> Tensor:
+    """Return the score of every cell, e_i = w · tanh(key_i + query) (X15 eq. 4).
+
+    Args:
+        keys: (batch, cells, attention), what each cell offers.
+        query: (batch, attention), what the decoder looks for.
+        weights: (attention,), w.
+
+    Returns:
+        (batch, cells).
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    sizes = check_shape(keys, "batch cells attention", name="keys")
+    check_shape(query, f"{sizes['batch']} {sizes['attention']}", name="query")
+    check_shape(weights, str(sizes["attention"]), name="weights")
+    return torch.tanh(keys + query[:, None]) @ weights
+
+
+def glimpse(annotations: Tensor, looks: Tensor) -> Tensor:
+    """Return Σ_i look_i annotation_i, the weighted sum over the cells (X15 eq. 13).
+
+    Args:
+        annotations: (batch, cells, features).
+        looks: (batch, cells), such as a softmax of scores (X15 eq. 5), or 1 for one cell.
+
+    Returns:
+        (batch, features).
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    sizes = check_shape(annotations, "batch cells features", name="annotations")
+    check_shape(looks, f"{sizes['batch']} {sizes['cells']}", name="looks")
+    return torch.bmm(looks[:, None], annotations)[:, 0]
+
+
+def doubly_stochastic(maps: Tensor) -> Tensor:
+    """Return Σ_i (1 - Σ_t map_ti)², averaged over the batch: every cell deserves some attention.
+
+    Each map sums to one over the cells; this asks the maps of a caption to sum to about one over
+    time too (X15 eq. 14, without its λ).
+
+    Args:
+        maps: (batch, time, cells), 0 where there is no word.
+    """
+    check_shape(maps, "batch time cells", name="maps")
+    return (1 - maps.sum(dim=1)).square().sum(dim=1).mean()
+
+
+def coordinates(rows: int, columns: int) -> Tensor:
+    """Return where the cells of a grid lie: (rows · columns, 2), across and down, -1 to 1."""
+    across = (2 * torch.arange(columns) + 1) / columns - 1
+    down = (2 * torch.arange(rows) + 1) / rows - 1
+    return torch.stack([across.repeat(rows), down.repeat_interleave(columns)], dim=1)
+
+
+class AttentionDecoder(nn.Module):
+    """Writes captions, looking at the grid of a picture's features before each word (X15).
+
+    It follows the protocol of ``captioning``: ``start``, ``step`` and the call with whole captions,
+    so that everything there that writes or scores captions works with it.
+    """
+
+    def __init__(self, config: AttentionConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden, offered = config.hidden, config.features + 2 * config.coordinates
+        self.norm = nn.LayerNorm(config.features)
+        self.begin = nn.Linear(config.features, 2 * hidden)
+        self.key = nn.Linear(offered, config.attention)
+        self.score = nn.Linear(config.attention, 1, bias=False)
+        # one product serves the LSTM's gates, the query and β: all of them read the last state
+        self.from_hidden = nn.Linear(hidden, 4 * hidden + config.attention + 1)
+        with torch.no_grad():
+            self.from_hidden.bias[hidden : 2 * hidden] += 1  # at first, remember
+        self.embedding = nn.Embedding(config.vocab, config.embedding)
+        self.from_word = nn.Linear(config.embedding, 4 * hidden, bias=False)
+        self.from_glimpse = nn.Linear(offered, 4 * hidden, bias=False)
+        # X15 eq. 7, with a tanh: the next word from the last one, the state and the glimpse
+        self.word_says = nn.Linear(config.embedding, config.embedding, bias=False)
+        self.state_says = nn.Linear(hidden, config.embedding)
+        self.glimpse_says = nn.Linear(offered, config.embedding, bias=False)
+        self.out = nn.Linear(config.embedding, config.vocab)
+
+    def start(self, pictures: Tensor) -> State:
+        """Take in pictures (batch, features, rows, columns), the grids of an eye.
+
+        Everything that needs the picture alone is computed here, once. The LSTM begins with what
+        the mean annotation says (X15 section 3.1.2).
+
+        Raises:
+            ValueError, TypeError: the shape or the type is another.
+        """
+        axes = f"batch {self.config.features} rows columns"
+        sizes = check_shape(pictures, axes, name="pictures")
+        check_floating(pictures, name="pictures")
+        annotations = self.norm(pictures.flatten(2).mT)  # (batch, cells, features)
+        hidden, cell = torch.tanh(self.begin(annotations.mean(dim=1))).chunk(2, dim=1)
+        if self.config.coordinates:
+            where = coordinates(sizes["rows"], sizes["columns"]).to(annotations)
+            where = where.expand(len(annotations), -1, -1)
+            annotations = torch.cat([annotations, where], dim=2)
+        nowhere = annotations.new_zeros(annotations.shape[:2])
+        return State(hidden, cell, annotations, self.key(annotations), nowhere)
+
+    def step(self, words: Tensor, state: State) -> tuple[Tensor, State]:
+        """Hear the last words (batch,); return the logits of the next (batch, vocab) and the state.
+
+        The state's ``map`` says where the decoder looked for the words that it expects now.
+        """
+        embedded = self.embedding(words)
+        state, seen, _ = self._advance(self.from_word(embedded), State(*state))
+        return self._deep(embedded, state.hidden, seen), state
+
+    def forward(self, pictures: Tensor, captions: Tensor, at: Tensor | None = None) -> Tensor:
+        """Return the logits of every next word, the true words before it given.
+
+        Args:
+            pictures: (batch, features, rows, columns).
+            captions: (batch, time), from ``encode_captions``.
+            at: (batch, time - 1) bool, where logits are wanted; None: everywhere. Where the next
+                word is ``PAD`` they mean nothing.
+
+        Returns:
+            (batch, time - 1, vocab), or (places, vocab) where ``at`` is true.
+
+        Raises:
+            ValueError: shapes do not fit, or a caption says nothing.
+        """
+        unrolled = self.unroll(pictures, captions)
+        return self.say(captions, unrolled, at)
+
+    def unroll(self, pictures: Tensor, captions: Tensor, *, look: Look | None = None) -> Unrolled:
+        """Go through whole captions with teacher forcing; arguments and errors as in ``forward``.
+
+        The longest captions come first within, so that those which have ended cost nothing more.
+
+        Args:
+            look: makes of maps what each cell is looked at, such as ``look_at_one``; None: the
+                maps themselves, soft attention.
+        """
+        check_captions(captions, pictures)
+        lengths, order = (captions[:, 1:] != PAD).sum(dim=1).sort(descending=True, stable=True)
+        if int(lengths[-1]) == 0:
+            raise ValueError(f"caption {int(order[-1])} says nothing, not even END: leave it out")
+        state = State(*(part[order] for part in self.start(pictures)))
+        gates = self.from_word(self.embedding(captions[order, :-1]))  # all words in one product
+        rows: list[list[Tensor]] = []
+        for time in range(int(lengths[0])):
+            left = int((lengths > time).sum())  # captions that go on
+            state = State(*(part[:left] for part in state))
+            state, seen, looks = self._advance(gates[:left, time], state, look)
+            parts = (state.hidden, seen, state.map, looks)
+            rows.append([functional.pad(p, (0, 0, 0, len(order) - left)) for p in parts])
+        back, empty = order.argsort(), captions.shape[1] - 1 - len(rows)
+        columns = (torch.stack(column, dim=1)[back] for column in zip(*rows, strict=True))
+        return Unrolled(*(functional.pad(column, (0, 0, 0, empty)) for column in columns))
+
+    def say(self, captions: Tensor, unrolled: Unrolled, at: Tensor | None = None) -> Tensor:
+        """Return the logits after what was unrolled; the layer over the vocabulary comes once."""
+        parts = (self.embedding(captions[:, :-1]), unrolled.hidden, unrolled.seen)
+        return self._deep(*(parts if at is None else (part[at] for part in parts)))
+
+    def _advance(
+        self, gates: Tensor, state: State, look: Look | None = None
+    ) -> tuple[State, Tensor, Tensor]:
+        """Look and remember: return the next state, the gated glimpse, and where it looked."""
+        hidden = self.config.hidden
+        mine, query, beta = self.from_hidden(state.hidden).split(
+            [4 * hidden, self.config.attention, 1], dim=1
+        )
+        weights = self.score.weight[0]
+        maps = additive_scores(state.keys, query, weights).softmax(dim=1)  # X15 eq. 5
+        looks = maps if look is None else look(maps)
+        seen = glimpse(state.annotations, looks)
+        if self.config.gate:
+            seen = torch.sigmoid(beta) * seen
+        gates = gates + mine + self.from_glimpse(seen)  # X15 eq. 1
+        let_in, keep, new, show = gates.split(hidden, dim=1)  # torch's order
+        cell = torch.sigmoid(keep) * state.cell + torch.sigmoid(let_in) * torch.tanh(new)
+        state = state._replace(hidden=torch.sigmoid(show) * torch.tanh(cell), cell=cell, map=maps)
+        return state, seen, looks
+
+    def _deep(self, embedded: Tensor, hidden: Tensor, seen: Tensor) -> Tensor:
+        """Return logits (..., vocab) from the last word, the state and the glimpse (X15 eq. 7)."""
+        said = self.word_says(embedded) + self.state_says(hidden) + self.glimpse_says(seen)
+        return self.out(torch.tanh(said))
+
+
+def attention_loss(
+    decoder: AttentionDecoder, batch: tuple[Tensor, Tensor], *, balance: float = 0.0
+) -> Tensor:
+    """Return the mean surprise at the true words, plus ``balance`` · ``doubly_stochastic`` (X15).
+
+    With ``balance`` 0 it is ``captioning.caption_loss``.
+
+    Args:
+        batch: pictures (batch, features, rows, columns) and captions (batch, time).
+    """
+    pictures, captions = batch
+    targets, unrolled = captions[:, 1:], decoder.unroll(pictures, captions)
+    real = targets != PAD
+    surprise = functional.cross_entropy(decoder.say(captions, unrolled, real), targets[real])
+    return surprise + balance * doubly_stochastic(unrolled.maps) if balance else surprise
+
+
+def look_at_one(generator: torch.Generator) -> Look:
+    """Return a look that draws one cell from each map and sees nothing else: hard attention."""
+
+    def look(maps: Tensor) -> Tensor:
+        cell = torch.multinomial(maps.detach(), 1, generator=generator)
+        return torch.zeros_like(maps).scatter(1, cell, 1.0)
+
+    return look
+
+
+def hard_loss(
+    decoder: AttentionDecoder,
+    batch: tuple[Tensor, Tensor],
+    look: Look,
+    *,
+    baseline: float | Tensor = 0.0,
+    entropy: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Return a loss whose gradient is that of hard attention, estimated by REINFORCE.
+
+    A draw s of cells has probability p(s) = Π_t map_t[s_t]. The mean of log p(words | s) over draws
+    is to grow, and a draw has no derivative. But its gradient is the mean, over draws, of
+    ∇ log p(words | s) + (log p(words | s) - b) ∇ log p(s), whatever number b is (Williams 1992; X15
+    eq. 12). A b near what is usual makes the estimate less noisy.
+
+    Args:
+        batch: pictures and captions.
+        look: draws the cells, such as ``look_at_one(generator)``.
+        baseline: b, a number or one for each caption.
+        entropy: how much the maps are kept from settling too early, λ_e.
+
+    Returns:
+        the loss, a scalar with the gradient's sign turned (its value means nothing), and
+        log p(words | s) of each caption, (batch,), without gradient.
+    """
+    pictures, captions = batch
+    targets, unrolled = captions[:, 1:], decoder.unroll(pictures, captions, look=look)
+    real = targets != PAD
+    logits = decoder.say(captions, unrolled, real)
+    each = torch.zeros(targets.shape, dtype=logits.dtype, device=logits.device)
+    each[real] = -functional.cross_entropy(logits, targets[real], reduction="none")
+    likelihood = each.sum(dim=1)  # (batch,), log p(words | s)
+    maps = unrolled.maps[real]  # (places, cells)
+    chances = torch.zeros_like(each)
+    chances[real] = (maps * unrolled.looks[real]).sum(dim=1).log()
+    surplus = likelihood.detach() - baseline
+    gain = (likelihood + surplus * chances.sum(dim=1)).mean()
+    if entropy:
+        gain = gain - entropy * torch.special.xlogy(maps, maps).sum() / len(captions)
+    return -gain, likelihood.detach()
+
+
+def attention_maps(decoder: AttentionDecoder, pictures: Tensor, words: Tensor) -> Tensor:
+    """Return where the decoder looked for each of ``words``, such as those of ``greedy``.
+
+    Args:
+        words: (batch, time), without ``START``.
+
+    Returns:
+        (batch, time, rows, columns), each map summing to one; beyond ``END`` they mean nothing.
+    """
+    rows = pictures.shape[2]
+    return trace(decoder, pictures, words, lambda state: state[-1]).unflatten(2, (rows, -1))
+
+
+def peaks(maps: Tensor, *, size: int = 64) -> Tensor:
+    """Return the pixel at which each map points: the top of the landscape that it makes.
+
+    Each cell's weight is spread over the picture by a Gaussian bell one cell wide around the
+    cell's middle, as X15 draw their maps (appendix: upsampling and a Gaussian filter). So a map
+    that looks at two neighbouring cells alike points between them.
+
+    Args:
+        maps: (..., rows, columns).
+        size: side of the picture in pixels.
+
+    Returns:
+        int64 (..., 2): row and column of the pixel. A flat map points anywhere: it has no peak.
+    """
+    sizes = check_shape(maps, "... rows columns", name="maps")
+    spread = []
+    for count in (sizes["rows"], sizes["columns"]):
+        cell = size / count
+        middles = (torch.arange(count, device=maps.device) + 0.5) * cell
+        away = torch.arange(size, device=maps.device)[:, None] + 0.5 - middles
+        spread.append(torch.exp(-((away / cell) ** 2) / 2).to(maps.dtype))  # (size, count)
+    landscape = spread[0] @ maps @ spread[1].T  # (..., size, size)
+    top = landscape.flatten(-2).argmax(dim=-1)
+    return torch.stack([top // size, top % size], dim=-1)
+
+
+def points_at(maps: Tensor, seen: Tensor) -> Tensor:
+    """Say of each map whether its peak lies on a pixel of a mask.
+
+    Args:
+        maps: (items, rows, columns).
+        seen: bool (items, size, size), such as the mask of the thing that a word names, or all
+            masks of the things that it may name, together.
+
+    Returns:
+        bool (items,).
+
+    Raises:
+        TypeError, ValueError: ``seen`` is not boolean, or the shapes do not fit.
+    """
+    items = check_shape(maps, "items rows columns", name="maps")["items"]
+    size = check_shape(seen, f"{items} size size", name="seen")["size"]
+    if seen.dtype != torch.bool:
+        raise TypeError(f"seen has dtype {seen.dtype}, it must be torch.bool: compare it first")
+    row, column = peaks(maps, size=size).unbind(dim=-1)
+    return seen[torch.arange(items, device=seen.device), row, column]
