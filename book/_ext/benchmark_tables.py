@@ -52,31 +52,34 @@ def cell_text(value: object, digits: int | None) -> str:
     """Return ``value`` as the table shows it: numbers grouped and rounded, texts as they are."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "–" if value is None else str(value)
-    return f"{value:,.{digits or 0}f}".replace(",", "\u2009")
+    return f"{value:,.{digits or 0}f}".replace(",", "\u202f")
 
 
 def build_table(result: dict) -> nodes.table:
-    """Return the docutils table of one result, numbers set flush right."""
+    """Return the docutils table of one result; a column that holds a number is set flush right."""
     columns = result["columns"]
+    keys = [column["key"] for column in columns]
+    numeric = [any(isinstance(row[key], int | float) for row in result["rows"]) for key in keys]
     group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in columns), cols=len(columns))
-    head = nodes.row("", *(build_entry(column["label"], number=False) for column in columns))
-    group += nodes.thead("", head)
+    group += nodes.thead("", build_row([column["label"] for column in columns], numeric))
     body = nodes.tbody()
     for row in result["rows"]:
-        body += nodes.row("", *(build_entry(*shown(row, column)) for column in columns))
+        texts = [cell_text(row[column["key"]], column.get("digits")) for column in columns]
+        body += build_row(texts, numeric)
     group += body
     return nodes.table("", nodes.title("", result["title"]), group, classes=["benchmark"])
 
 
-def shown(row: dict, column: dict) -> tuple[str, bool]:
-    """Return a cell's text and whether it is a number."""
-    value = row[column["key"]]
-    return cell_text(value, column.get("digits")), isinstance(value, int | float)
-
-
-def build_entry(text: str, number: bool) -> nodes.entry:
-    """Return one table cell."""
-    return nodes.entry("", nodes.paragraph("", text), classes=["number"] if number else [])
+def build_row(texts: list[str], numeric: list[bool]) -> nodes.row:
+    """Return one table row."""
+    classes = [["number"] if flag else [] for flag in numeric]
+    return nodes.row(
+        "",
+        *(
+            nodes.entry("", nodes.paragraph("", text), classes=kind)
+            for text, kind in zip(texts, classes, strict=True)
+        ),
+    )
 
 
 class BenchmarkTable(SphinxDirective):

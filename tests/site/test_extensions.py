@@ -26,7 +26,7 @@ RESULT = {
     "machine": "two cores",
     "date": "2026-11-20",
     "columns": [{"key": "who", "label": "who"}, {"key": "speed", "label": "words/s", "digits": 1}],
-    "rows": [{"who": "ours", "speed": 1234.56}],
+    "rows": [{"who": "ours", "speed": 1234.56}, {"who": "theirs", "speed": None}],
 }
 CONF = f"""
 import sys
@@ -74,7 +74,8 @@ def test_pages_render_from_the_files(build):
     text = re.sub(r"<[^>]+>", "", page)
     assert "7 % (Doe" in text
     assert "read in the paper itself" in text
-    assert "1\u2009234.6" in text
+    assert "1\u202f234.6" in text
+    assert len(re.findall(r'class="(?:head )?number"', page)) == 3  # heading, number, dash
     assert "Measured with make bench on two cores" in text
     assert "Sound and its spectrum" in text
 
