@@ -23,10 +23,6 @@ SKIES = {
     "mountains": ((0.25, 0.53, 0.90), (0.83, 0.91, 0.98)),
 }
 DUSK, NIGHT_SKY = (1.0, 0.74, 0.52), ((0.03, 0.05, 0.15), (0.15, 0.19, 0.38))
-# noises laid over one another: the share, rows, columns and salt of each
-Layers = tuple[tuple[float, int, int, int], ...]
-CLOUDS: Layers = ((0.504, 3, 5, 1), (0.336, 9, 13, 2), (0.16, 17, 27, 3))
-GRASS: Layers = ((0.6, 12, 5, 31), (0.4, 36, 40, 32))
 # the far layer, the ground where it is dark and where it is light
 LANDS = {
     "beach": ((0.16, 0.48, 0.66), (0.86, 0.74, 0.52), (0.97, 0.90, 0.71)),
@@ -75,7 +71,9 @@ def _paint_sky(sky: Tensor, scenes: Scenes, colours: tuple, y: Tensor, x: Tensor
     top = torch.where(night, dark_top, day_top)[:, :, None, None]
     bottom = torch.where(night, dark_low, day_low)[:, :, None, None]
     sky[:] = torch.lerp(top, bottom, low)
-    clouds = _layered(scenes, CLOUDS, y / HORIZON, x)
+    clouds = noise(scenes, 3, 5, y / HORIZON, x, salt=1)
+    clouds.lerp_(noise(scenes, 9, 13, y / HORIZON, x, salt=2), 0.4)
+    clouds.lerp_(noise(scenes, 17, 27, y / HORIZON, x, salt=3), 0.16)
     clouds.sub_(0.52).mul_(4.5).clamp_(0, 0.85).mul_(1.25 - y[:, None] / HORIZON)
     clouds = clouds.mul_(1 - 0.75 * scenes.night.float()[:, None, None]).clamp_(max=1)[:, None]
     dark = scenes.night.nonzero()[:, 0]
@@ -212,7 +210,8 @@ def _ground_noise(scenes: Scenes, y: Tensor, x: Tensor) -> Tensor:
     """Return (scenes, rows, columns) in 0 to 1: grain that grows towards the viewer."""
     near = (y - HORIZON) / (1 - HORIZON)
     rows = 1.25 * (1 - 1 / (1 + 4 * near))  # perspective: most rows lie close to the horizon
-    grain = _layered(scenes, GRASS, rows, x)
+    grain = noise(scenes, 12, 5, rows, x, salt=31)
+    grain.lerp_(noise(scenes, 36, 40, rows, x, salt=32), 0.4)
     return grain.mul_(0.75).add_(0.3 * near[:, None]).clamp_(0, 1)
 
 
@@ -225,21 +224,8 @@ def noise(scenes: Scenes, rows: int, columns: int, y: Tensor, x: Tensor, *, salt
     Returns:
         (scenes, height, width)
     """
-    return _layered(scenes, ((1.0, rows, columns, salt),), y, x)
-
-
-def _layered(scenes: Scenes, layers: Layers, y: Tensor, x: Tensor) -> Tensor:
-    """Return the weighted sum of several noises, as one product: their lattices one below another.
-
-    Returns:
-        (scenes, height, width)
-    """
-    down = [share * weights(y, rows) for share, rows, _, _ in layers]  # (height, rows) each
-    across = [
-        lattice(scenes.texture, rows, columns, salt=salt) @ weights(x, columns).T
-        for _, rows, columns, salt in layers
-    ]  # (scenes, rows, width) each
-    return torch.cat(down, dim=1) @ torch.cat(across, dim=1)
+    values = lattice(scenes.texture, rows, columns, salt=salt)
+    return weights(y, rows) @ (values @ weights(x, columns).T)
 
 
 def weights(at: Tensor, points: int, *, smooth: bool = True) -> Tensor:

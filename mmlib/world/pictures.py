@@ -31,7 +31,6 @@ PAINTS = torch.tensor(
 MOONLIT = (0.66, 0.70, 0.88)  # what night leaves of a thing's red, green, blue
 REACH = 1.16  # a patch reaches this much beyond the thing's square, for its shadow
 BLOCK = 1024 * 64 * 64  # pixels drawn at a time: enough that torch's own overhead is small
-GRAIN = 64 * 64 * 64  # pixels given their grain at a time: few enough for the processor's cache
 
 
 class Patches(NamedTuple):
@@ -76,13 +75,13 @@ def draw(
     pictures = torch.empty(len(scenes), 3, size, size, device=scenes.device)
     step = max(1, BLOCK // size**2)
     for start in range(0, len(scenes), step):
-        _draw_block(pictures[start : start + step], scenes[start : start + step])
-    for few in pictures.split(max(1, GRAIN // size**2)):
+        block = pictures[start : start + step]
+        _draw_block(block, scenes[start : start + step])
         if generator is not None and noise > 0:
-            shape = (len(few), 1, size, size)
-            grain = torch.randn(shape, generator=generator, device=few.device)
-            few.add_(grain, alpha=noise)
-        few.clamp_(0, 1)
+            shape = (len(block), 1, size, size)
+            grain = torch.randn(shape, generator=generator, device=block.device)
+            block.add_(grain, alpha=noise)
+        block.clamp_(0, 1)
     return pictures
 
 
@@ -157,8 +156,7 @@ def _draw_block(block: Tensor, scenes: Scenes) -> None:
     painted.sort(key=lambda thing: thing[:2])  # one picture after another, each from far to near
     for scene, _, top, left, light, clear in painted:
         side = light.shape[-1]
-        behind = block[scene, :, top : top + side, left : left + side]
-        torch.addcmul(light, behind, clear, out=behind)
+        block[scene, :, top : top + side, left : left + side].mul_(clear).add_(light)
 
 
 def _patches(scenes: Scenes, size: int) -> Iterator[Patches]:
