@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 import yaml
@@ -56,6 +56,24 @@ def test_one_version():
 def test_colab_ships_what_mmlib_needs(line):
     wanted = Requirement(line)
     assert colab.COLAB[wanted.name] in wanted.specifier
+
+
+def not_shipped(files: list[str], patterns: list[str]) -> list[str]:
+    """Return the files of the package that an install would leave behind."""
+    return [
+        name
+        for name in files
+        if not name.endswith(".py")
+        and not any(PurePath(name).match(pattern.removeprefix("**/")) for pattern in patterns)
+    ]
+
+
+def test_an_install_takes_all_files_of_the_package_along():
+    files = [path for path in (ROOT / "mmlib").rglob("*") if path.is_file()]
+    names = [path.relative_to(ROOT).as_posix() for path in files if path.suffix != ".pyc"]
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert not_shipped(names, patterns["package-data"]["mmlib"]) == []
+    assert not_shipped(["mmlib/a.py", "mmlib/b/c.csv"], ["**/*.txt"]) == ["mmlib/b/c.csv"]
 
 
 def need_python():

@@ -3,8 +3,14 @@
 Makes an empty environment of Colab's Python, writes into it only the metadata (name and version) of
 the packages that Colab ships, and asks uv what installing mmlib would add. The answer must be mmlib
 alone: then nothing is downloaded beside it and no restart is asked for.
+
+``python tools/colab.py --run NOTEBOOK ...`` goes all the way: it installs Colab's own packages
+(6 GB, in _build/colab) and mmlib as a student would, and executes the notebooks there, each in an
+empty folder.
 """
 
+import argparse
+import json
 import os
 import re
 import shutil
@@ -30,7 +36,7 @@ COLAB = {
     "pillow": "11.3.0",
     "pooch": "1.9.0",
     "psutil": "5.9.5",
-    "safetensors": "0.6.2",
+    "safetensors": "0.8.0",
     "scikit-image": "0.25.2",
     "scikit-learn": "1.6.1",
     "scipy": "1.16.3",
@@ -77,32 +83,75 @@ def make_environment(folder: Path, packages: dict[str, str]) -> Path:
     )
 
 
+def uv_install(python: Path, *arguments: str) -> str:
+    """Install with uv into the environment of ``python``; return what uv said."""
+    command = ["uv", "pip", "install", "--no-config", "--python", str(python), *arguments]
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"uv cannot install mmlib beside Colab's packages:\n{done.stderr}")
+    return done.stderr
+
+
+def copy_source(source: Path, folder: Path) -> str:
+    """Copy what builds mmlib away from the checkout, whose [tool.uv] holds our own pins."""
+    folder.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(source / name, folder)
+    shutil.copytree(source / "mmlib", folder / "mmlib")
+    return str(folder)
+
+
 def would_install(source: Path, packages: dict[str, str] = COLAB) -> list[str]:
     """Return the names of the distributions that installing ``source`` would add or change."""
     with tempfile.TemporaryDirectory() as folder:
         python = make_environment(Path(folder) / "colab", packages)
-        copy = Path(folder) / "source"  # away from the checkout, whose [tool.uv] holds our own pins
-        copy.mkdir()
-        for name in ("pyproject.toml", "README.md", "LICENSE"):
-            shutil.copy(source / name, copy)
-        shutil.copytree(source / "mmlib", copy / "mmlib")
-        command = [
-            "uv",
-            "pip",
-            "install",
-            "--no-config",
-            "--dry-run",
-            "--python",
-            str(python),
-            str(copy),
-        ]
-        done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"uv cannot install mmlib beside Colab's packages:\n{done.stderr}")
-    return re.findall(r"^ \+ ([\w.-]+)", done.stderr, flags=re.M)
+        said = uv_install(python, "--dry-run", copy_source(source, Path(folder) / "source"))
+    return re.findall(r"^ \+ ([\w.-]+)", said, flags=re.M)
+
+
+def make_full_environment(folder: Path) -> Path:
+    """Install Colab's packages themselves and, anew each time, mmlib; return their Python."""
+    python = folder / "bin/python"
+    if not python.exists():
+        make_environment(folder, {})
+    uv_install(python, *(f"{name}=={version}" for name, version in COLAB.items()))
+    with tempfile.TemporaryDirectory() as copy:
+        uv_install(python, "--reinstall-package", "mmlib", copy_source(ROOT, Path(copy) / "source"))
+    return python
+
+
+def run(notebooks: list[Path], python: Path) -> None:
+    """Execute each notebook with the kernel of ``python``, in an empty folder.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell failed.
+    """
+    from execute import execute  # of this folder; it needs nbclient, the proof above does not
+
+    with tempfile.TemporaryDirectory() as folder:
+        kernel = Path(folder) / "kernels" / "python3"
+        kernel.mkdir(parents=True)
+        command = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        spec = {"argv": command, "display_name": "Colab", "language": "python"}
+        (kernel / "kernel.json").write_text(json.dumps(spec))
+        os.environ["JUPYTER_PATH"] = folder
+        for path in notebooks:
+            empty = Path(tempfile.mkdtemp(dir=folder))
+            done = execute(Path(shutil.copy(path, empty)))
+            print(f"{path}: {done.seconds:.0f} s, {done.peak_bytes / 1e9:.2f} GB at the peak")
+
+
+def main() -> int:
+    """Prove it, or run notebooks; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", nargs="+", type=Path, metavar="NOTEBOOK")
+    if notebooks := parser.parse_args().run:
+        run(notebooks, make_full_environment(ROOT / "_build" / "colab"))
+        return 0
+    added = would_install(ROOT)
+    print(f"In Colab (Python {PYTHON}), installing mmlib adds: {', '.join(added)}")
+    return added != ["mmlib"]
 
 
 if __name__ == "__main__":
-    added = would_install(ROOT)
-    print(f"In Colab (Python {PYTHON}), installing mmlib adds: {', '.join(added)}")
-    sys.exit(added != ["mmlib"])
+    sys.exit(main())
