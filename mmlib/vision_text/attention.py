@@ -10,7 +10,8 @@ the weighted sum of the annotations. That is soft attention, and everything in i
 Hard attention draws one cell from the map instead, and needs REINFORCE to learn where to look.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmlib.shapes import check_floating, check_shape
-from mmlib.vision_text.captioning import PAD, check_captions, trace
+from mmlib.vision_text.captioning import PAD, Told, check_captions, say_on, trace
+from mmlib.world import pictures as pictures_of
+from mmlib.world.scenes import COLOURS, Scenes, related
+from mmlib.world.words import canonical, with_article
 
 Look = Callable[[Tensor], Tensor]  # from maps (batch, cells) to how much each cell is looked at
 
@@ -40,7 +44,7 @@ class Unrolled(NamedTuple):
     hidden: Tensor  # (batch, time, hidden): all of this is 0 where there is no word
     seen: Tensor  # (batch, time, features), the gated glimpse
     maps: Tensor  # (batch, time, cells)
-    looks: Tensor  # (batch, time, cells): equal to ``maps``, or what ``look`` made of them
+    looks: Tensor  # (batch, time, cells): the maps, or what the decoder's ``look`` made of them
 
 
 @dataclass(frozen=True)
@@ -125,11 +129,16 @@ class AttentionDecoder(nn.Module):
 
     It follows the protocol of ``captioning``: ``start``, ``step`` and the call with whole captions,
     so that everything there that writes or scores captions works with it.
+
+    Args:
+        look: makes of a map how much each cell is looked at, such as ``look_at_one(generator)`` or
+            ``look_at_peak``; None looks as the map says, which is soft attention. It may be set
+            anew at any time.
     """
 
-    def __init__(self, config: AttentionConfig) -> None:
+    def __init__(self, config: AttentionConfig, *, look: Look | None = None) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.look = config, look
         hidden, offered = config.hidden, config.features + 2 * config.coordinates
         self.norm = nn.LayerNorm(config.features)
         self.begin = nn.Linear(config.features, 2 * hidden)
@@ -196,14 +205,10 @@ class AttentionDecoder(nn.Module):
         unrolled = self.unroll(pictures, captions)
         return self.say(captions, unrolled, at)
 
-    def unroll(self, pictures: Tensor, captions: Tensor, *, look: Look | None = None) -> Unrolled:
+    def unroll(self, pictures: Tensor, captions: Tensor) -> Unrolled:
         """Go through whole captions with teacher forcing; arguments and errors as in ``forward``.
 
         The longest captions come first within, so that those which have ended cost nothing more.
-
-        Args:
-            look: makes of maps what each cell is looked at, such as ``look_at_one``; None: the
-                maps themselves, soft attention.
         """
         check_captions(captions, pictures)
         lengths, order = (captions[:, 1:] != PAD).sum(dim=1).sort(descending=True, stable=True)
@@ -215,7 +220,7 @@ class AttentionDecoder(nn.Module):
         for time in range(int(lengths[0])):
             left = int((lengths > time).sum())  # captions that go on
             state = State(*(part[:left] for part in state))
-            state, seen, looks = self._advance(gates[:left, time], state, look)
+            state, seen, looks = self._advance(gates[:left, time], state)
             parts = (state.hidden, seen, state.map, looks)
             rows.append([functional.pad(p, (0, 0, 0, len(order) - left)) for p in parts])
         back, empty = order.argsort(), captions.shape[1] - 1 - len(rows)
@@ -227,9 +232,7 @@ class AttentionDecoder(nn.Module):
         parts = (self.embedding(captions[:, :-1]), unrolled.hidden, unrolled.seen)
         return self._deep(*(parts if at is None else (part[at] for part in parts)))
 
-    def _advance(
-        self, gates: Tensor, state: State, look: Look | None = None
-    ) -> tuple[State, Tensor, Tensor]:
+    def _advance(self, gates: Tensor, state: State) -> tuple[State, Tensor, Tensor]:
         """Look and remember: return the next state, the gated glimpse, and where it looked."""
         hidden = self.config.hidden
         mine, query, beta = self.from_hidden(state.hidden).split(
@@ -237,7 +240,7 @@ class AttentionDecoder(nn.Module):
         )
         weights = self.score.weight[0]
         maps = additive_scores(state.keys, query, weights).softmax(dim=1)  # X15 eq. 5
-        looks = maps if look is None else look(maps)
+        looks = maps if self.look is None else self.look(maps)
         seen = glimpse(state.annotations, looks)
         if self.config.gate:
             seen = torch.sigmoid(beta) * seen
@@ -280,10 +283,14 @@ def look_at_one(generator: torch.Generator) -> Look:
     return look
 
 
+def look_at_peak(maps: Tensor) -> Tensor:
+    """Look at the cell with the largest weight and at nothing else."""
+    return torch.zeros_like(maps).scatter(1, maps.argmax(dim=1, keepdim=True), 1.0)
+
+
 def hard_loss(
     decoder: AttentionDecoder,
     batch: tuple[Tensor, Tensor],
-    look: Look,
     *,
     baseline: float | Tensor = 0.0,
     entropy: float = 0.0,
@@ -296,8 +303,8 @@ def hard_loss(
     eq. 12). A b near what is usual makes the estimate less noisy.
 
     Args:
+        decoder: its ``look`` draws the cells, such as ``look_at_one(generator)``.
         batch: pictures and captions.
-        look: draws the cells, such as ``look_at_one(generator)``.
         baseline: b, a number or one for each caption.
         entropy: how much the maps are kept from settling too early, λ_e.
 
@@ -306,7 +313,7 @@ def hard_loss(
         log p(words | s) of each caption, (batch,), without gradient.
     """
     pictures, captions = batch
-    targets, unrolled = captions[:, 1:], decoder.unroll(pictures, captions, look=look)
+    targets, unrolled = captions[:, 1:], decoder.unroll(pictures, captions)
     real = targets != PAD
     logits = decoder.say(captions, unrolled, real)
     each = torch.zeros(targets.shape, dtype=logits.dtype, device=logits.device)
@@ -381,3 +388,88 @@ def points_at(maps: Tensor, seen: Tensor) -> Tensor:
         raise TypeError(f"seen has dtype {seen.dtype}, it must be torch.bool: compare it first")
     row, column = peaks(maps, size=size).unbind(dim=-1)
     return seen[torch.arange(items, device=seen.device), row, column]
+
+
+class Mentions(NamedTuple):
+    """The words in some captions that name a thing which is there."""
+
+    caption: Tensor  # (mentions,) which caption
+    place: Tensor  # (mentions,) which word of it
+    seen: Tensor  # bool (mentions, size, size): where the things are that it may mean
+
+
+def find_mentions(sentences: Sequence[Sequence[str]], scenes: Scenes) -> Mentions:
+    """Find the nouns of captions, lists of words, and the masks of what they may mean.
+
+    A noun may mean every thing of its kind and, if a colour stands before it, of that colour. One
+    for which nothing is there has no right place to look at, and is left out.
+
+    Raises:
+        ValueError: there are not as many captions as scenes, or no noun is right.
+    """
+    if len(sentences) != len(scenes):
+        raise ValueError(f"there are {len(sentences)} captions and {len(scenes)} scenes: one each")
+    masks, found = pictures_of.masks(scenes), []
+    for row, (sentence, things) in enumerate(zip(sentences, scenes.things(), strict=True)):
+        for place, word in enumerate(sentence):
+            kind, before = canonical(word), sentence[place - 1] if place else None
+            colour = before if before in COLOURS else None
+            slots = [t.slot for t in things if t.kind == kind and colour in (None, t.colour)]
+            if slots:
+                found.append((row, place, masks[row, slots].any(dim=0)))
+    if not found:
+        raise ValueError("no caption names a thing that is there: nothing can be pointed at")
+    rows, places, seen = zip(*found, strict=True)
+    return Mentions(torch.tensor(rows), torch.tensor(places), torch.stack(seen))
+
+
+def ideal_maps(seen: Tensor, *, rows: int, columns: int) -> Tensor:
+    """Return maps (items, rows, columns) that weigh each cell by its share of a mask, as a ceiling.
+
+    Args:
+        seen: bool (items, size, size), none of them empty.
+    """
+    share = functional.adaptive_avg_pool2d(seen[:, None].float(), (rows, columns))[:, 0]
+    return share / share.sum(dim=(1, 2), keepdim=True)
+
+
+def relation_openings(scenes: Scenes) -> tuple[Tensor, list[list[str]]]:
+    """Return beginnings such as *a red bird is*, which ask how that thing stands to another.
+
+    There is one for each thing that its colour and kind single out and that stands in a relation.
+
+    Returns:
+        the scene of each, int64 (openings,), and the openings, lists of words.
+    """
+    rows, openings = [], []
+    for row, (things, facts) in enumerate(zip(scenes.things(), related(scenes), strict=True)):
+        alike = Counter((thing.colour, thing.kind) for thing in things)
+        first = {one for one, _, _ in facts}
+        for thing in things:
+            if alike[thing.colour, thing.kind] == 1 and thing.slot in first:
+                rows.append(row)
+                openings.append([*with_article(thing.colour).split(), thing.kind, "is"])
+    return torch.tensor(rows, dtype=torch.int64), openings
+
+
+def finish(decoder: nn.Module, pictures: Tensor, openings: Tensor, *, longest: int = 20) -> Told:
+    """Let a decoder go on from given beginnings with the most probable words.
+
+    Args:
+        decoder: any with the contract of ``captioning``.
+        openings: (batch, time) int64, numbers of words, without ``START``; all of one length.
+
+    Returns:
+        the whole sentences, as ``captioning.greedy`` does.
+
+    Raises:
+        ValueError: there are not as many openings as pictures.
+    """
+    check_shape(openings, f"{len(pictures)} time", name="openings")
+    given = iter(openings.unbind(dim=1))
+
+    def choose(found: Tensor) -> Tensor:
+        word = next(given, None)
+        return found.argmax(dim=-1) if word is None else word
+
+    return say_on(decoder, pictures, choose, longest=longest)

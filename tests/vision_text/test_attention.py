@@ -13,6 +13,9 @@ from mmlib.training import fit
 from mmlib.vision_text import attention
 from mmlib.vision_text.attention import AttentionConfig, AttentionDecoder
 from mmlib.vision_text.captioning import beam_search, caption_loss, greedy
+from mmlib.world import pictures
+from mmlib.world.sampling import sample_scenes
+from mmlib.world.scenes import COLOURS, KINDS
 
 SMALL = AttentionConfig(vocab=11, features=6, embedding=5, hidden=8, attention=4)
 CAPTIONS = torch.tensor(
@@ -204,38 +207,26 @@ def test_same_seed_same_result():
     assert first == again != other
 
 
-def all_looks(cells, time):
-    """Every way to draw one of the cells at each time, as a look that is called time times."""
-    for draw in itertools.product(range(cells), repeat=time):
-        steps = iter(draw)
-        yield (
-            draw,
-            lambda maps, steps=steps: one_hot(torch.tensor([next(steps)] * len(maps)), cells).to(
-                maps
-            ),
-        )
+def look_in_turn(cells):
+    """Look at given cells, one after the other."""
+    turns = iter(cells)
+    return lambda maps: one_hot(torch.tensor([next(turns)] * len(maps)), maps.shape[1]).to(maps)
 
 
 @pytest.mark.parametrize("baseline", [0.0, -3.0])
 def test_reinforce_is_on_average_the_exact_gradient(baseline):
     """Three cells, two words: nine draws. X15 equation 12 against the derivative of the mean."""
-    decoder = make_decoder()
+    decoder, exact, estimate = make_decoder(), [], {}
     batch = (make_pictures(batch=1, rows=1, columns=3), torch.tensor([[1, 4, 2]]))
-    exact, estimate = [torch.zeros(()).double()], {}
-    for draw, look in all_looks(3, 2):
-        unrolled = decoder.unroll(*batch, look=look)
-        chance = math.prod(unrolled.maps[0, t, cell] for t, cell in enumerate(draw))
+    for draw in itertools.product(range(3), repeat=2):
+        decoder.look = look_in_turn(draw)
+        unrolled = decoder.unroll(*batch)
+        chance = unrolled.maps[0, 0, draw[0]] * unrolled.maps[0, 1, draw[1]]
         logits = decoder.say(batch[1], unrolled)[0].log_softmax(dim=1)
         exact.append(chance * (logits[0, 4] + logits[1, 2]))
-        steps = iter(draw)
-        loss, _ = attention.hard_loss(
-            decoder,
-            batch,
-            lambda maps, steps=steps: one_hot(torch.tensor([next(steps)]), 3).to(maps),
-            baseline=baseline,
-        )
         decoder.zero_grad()
-        loss.backward()
+        decoder.look = look_in_turn(draw)
+        attention.hard_loss(decoder, batch, baseline=baseline)[0].backward()
         for name, weight in decoder.named_parameters():
             estimate[name] = estimate.get(name, 0) - chance.detach() * weight.grad
     decoder.zero_grad()
@@ -246,13 +237,21 @@ def test_reinforce_is_on_average_the_exact_gradient(baseline):
 
 def test_entropy_keeps_maps_open_and_likelihood_is_reported():
     decoder, batch = make_decoder(), (make_pictures(), CAPTIONS)
-    plain, likelihood = attention.hard_loss(decoder, batch, lambda maps: maps)
-    kept, same = attention.hard_loss(decoder, batch, lambda maps: maps, entropy=2.0)
+    plain, likelihood = attention.hard_loss(decoder, batch)
+    kept, same = attention.hard_loss(decoder, batch, entropy=2.0)
     maps = decoder.unroll(*batch).maps[GUESSED]
     assert torch.isclose(plain - kept, 2.0 * -(maps * maps.log()).sum() / 4)
     assert torch.equal(likelihood, same)
     words = int(GUESSED.sum())
     assert torch.isclose(-likelihood.sum() / words, caption_loss(decoder, batch))
+
+
+def test_looking_at_the_peak_sees_one_cell():
+    decoder, pictures = make_decoder(), make_pictures()
+    decoder.look = attention.look_at_peak
+    unrolled = decoder.unroll(pictures, CAPTIONS)
+    best = unrolled.maps[GUESSED].argmax(dim=1)
+    assert torch.equal(unrolled.looks[GUESSED], one_hot(best, 6).double())
 
 
 def test_hard_attention_draws_each_cell_as_often_as_its_map_says():
@@ -305,5 +304,56 @@ def test_refuses_what_does_not_fit():
         attention.additive_scores(torch.zeros(2, 3, 4), torch.zeros(2, 5), torch.zeros(4))
     with pytest.raises(ValueError, match="looks has shape"):
         attention.glimpse(torch.zeros(2, 3, 4), torch.zeros(2, 4))
+    with pytest.raises(ValueError, match=r"openings has shape"):
+        attention.finish(decoder, pictures, torch.zeros(3, 2, dtype=torch.int64))
     with pytest.raises(TypeError, match=r"seen has dtype torch.float32, it must be torch.bool"):
         attention.points_at(torch.zeros(1, 2, 2), torch.zeros(1, 16, 16))
+
+
+def a_red_bird_left_of_a_blue_dog():
+    scenes = sample_scenes(1, generator=make_generator(0), slots=3, least=3, split="train")
+    two = torch.tensor([[True, True, False]])
+    kind = torch.tensor([[KINDS.index("bird"), KINDS.index("dog"), 0]])
+    colour = torch.tensor([[COLOURS.index("red"), COLOURS.index("blue"), 0]])
+    x, size = torch.tensor([[0.25, 0.75, 0.5]]), torch.full((1, 3), 0.3)
+    return scenes.replace(
+        present=two, sounding=two & False, kind=kind, colour=colour, x=x, size=size,
+        y=torch.full((1, 3), 0.7), depth=torch.full((1, 3), 0.5),
+    )  # fmt: skip
+
+
+def test_a_noun_means_the_things_of_its_kind_and_colour():
+    scenes = a_red_bird_left_of_a_blue_dog()
+    sentence = "a red songbird and two blue dogs and a green bird and a clock"
+    found = attention.find_mentions([sentence.split()], scenes)
+    assert found.place.tolist() == [2, 6]  # there is no green bird and no clock
+    assert torch.equal(found.seen, pictures.masks(scenes)[0, :2])
+    assert torch.equal(found.caption, torch.zeros(2, dtype=torch.int64))
+
+
+def test_ideal_maps_weigh_cells_by_their_share_of_the_mask():
+    seen = torch.zeros(1, 16, 16, dtype=torch.bool)
+    seen[0, :8, :4], seen[0, 8, 8] = True, True
+    expected = torch.tensor([[[32.0, 0.0], [0.0, 1.0]]]) / 33
+    assert torch.allclose(attention.ideal_maps(seen, rows=2, columns=2), expected)
+
+
+def test_openings_ask_of_each_single_thing_that_stands_in_a_relation():
+    scenes = a_red_bird_left_of_a_blue_dog()
+    rows, openings = attention.relation_openings(scenes)
+    assert rows.tolist() == [0, 0]
+    assert openings == [["a", "red", "bird", "is"], ["a", "blue", "dog", "is"]]
+    alike = torch.zeros(1, 3, dtype=torch.int64)
+    twins = scenes.replace(kind=alike, colour=alike)
+    assert attention.relation_openings(twins)[1] == []
+
+
+def test_finish_keeps_the_opening_and_goes_on_greedily():
+    decoder, pictures = make_decoder(), make_pictures()
+    openings = torch.tensor([[5, 6, 7]] * 4)
+    told = attention.finish(decoder, pictures, openings, longest=8)
+    assert torch.equal(told.words[:, :3], openings)
+    captions = torch.cat([torch.ones(4, 1, dtype=torch.int64), told.words], dim=1)
+    best = decoder(pictures, captions)[:, :, 2:].argmax(dim=2) + 2  # neither PAD nor START
+    going_on = (captions[:, 1:] != 0)[:, 3:8]
+    assert torch.equal(best[:, 3:8][going_on], told.words[:, 3:8][going_on])
