@@ -19,6 +19,7 @@ Everything below but ``ShowAndTell`` works with any *decoder*, a module that kee
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -281,23 +282,31 @@ def caption_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     return cross_entropy(model(pictures, captions, real), targets[real])
 
 
-def next_word_log_probability(logits: Tensor, *, must_end: bool = False) -> Tensor:
+def next_word_log_probability(
+    logits: Tensor, *, must_end: bool = False, must_say: Tensor | None = None
+) -> Tensor:
     """Return log-probabilities (batch, vocab) of what may be said next: a word or ``END``.
 
-    ``PAD`` and ``START`` are never said; with ``must_end`` only ``END`` is, at its probability.
+    ``PAD`` and ``START`` are never said. With ``must_end`` only ``END`` is, with ``must_say``
+    (batch,) only that word; it keeps its probability, all others get none.
     """
     forbidden = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
     forbidden[[PAD, START]] = True
     found = logits.masked_fill(forbidden, -torch.inf).log_softmax(dim=-1)
     if must_end:
-        forbidden[END + 1 :] = True
-        found = found.masked_fill(forbidden, -torch.inf)
+        must_say = torch.full_like(logits[:, 0], END).long()
+    if must_say is not None:
+        only = torch.full_like(found, -torch.inf)
+        found = only.scatter(1, must_say[:, None], found.gather(1, must_say[:, None]))
     return found
 
 
-def greedy(decoder: nn.Module, pictures: Tensor, *, longest: int = 20) -> Told:
+def greedy(
+    decoder: nn.Module, pictures: Tensor, *, longest: int = 20, begin: Tensor | None = None
+) -> Told:
     """Say the most probable word, again and again. See ``say_on`` for arguments and result."""
-    return say_on(decoder, pictures, lambda found: found.argmax(dim=-1), longest=longest)
+    choose = partial(torch.argmax, dim=-1)
+    return say_on(decoder, pictures, choose, longest=longest, begin=begin)
 
 
 def sample(
@@ -307,6 +316,7 @@ def sample(
     generator: torch.Generator,
     temperature: float = 1.0,
     longest: int = 20,
+    begin: Tensor | None = None,
 ) -> Told:
     """Draw each word by its probability; below 1, ``temperature`` favours the likely ones.
 
@@ -320,25 +330,33 @@ def sample(
         chances = (found / temperature).softmax(dim=-1)
         return torch.multinomial(chances, 1, generator=generator)[:, 0]
 
-    return say_on(decoder, pictures, draw, longest=longest)
+    return say_on(decoder, pictures, draw, longest=longest, begin=begin)
 
 
 @torch.no_grad()
 def say_on(
-    decoder: nn.Module, pictures: Tensor, choose: Callable[[Tensor], Tensor], *, longest: int
+    decoder: nn.Module,
+    pictures: Tensor,
+    choose: Callable[[Tensor], Tensor],
+    *,
+    longest: int,
+    begin: Tensor | None = None,
 ) -> Told:
     """Let ``choose`` pick each next word from log-probabilities (batch, vocab), until all ended.
 
     Args:
         longest: words a sentence has at most; then it must end.
+        begin: (batch, words), what each sentence begins with: it is only finished.
     """
-    _check_longest(longest)
+    given = _given(begin, len(pictures), longest)
     state, words = decoder.start(pictures), torch.full_like(pictures[:, 0, 0, 0], START).long()
     told = torch.full((len(pictures), longest + 1), PAD, device=words.device)
     total, ended = pictures.new_zeros(len(pictures)), words == END
     for place in range(longest + 1):
         logits, state = decoder.step(words, state)
-        found = next_word_log_probability(logits, must_end=place == longest)
+        found = next_word_log_probability(
+            logits, must_end=place == longest, must_say=given.get(place)
+        )
         words = choose(found).masked_fill(ended, PAD)
         told[:, place] = words
         total += found.gather(1, words[:, None])[:, 0].masked_fill(ended, 0.0)
@@ -356,6 +374,7 @@ def beam_search(
     beam: int = 3,
     longest: int = 20,
     length_power: float = 0.0,
+    begin: Tensor | None = None,
 ) -> Told:
     """Find a likely sentence for each picture, following the ``beam`` best beginnings at a time.
 
@@ -369,7 +388,7 @@ def beam_search(
 
     Args:
         beam: beginnings kept a picture; 1 is greedy.
-        longest: words a sentence has at most; then it must end.
+        longest, begin: as in ``say_on``.
 
     Returns:
         the best sentence of each picture and its log-probability (not divided).
@@ -377,15 +396,16 @@ def beam_search(
     Raises:
         ValueError: ``beam`` or ``longest`` is below 1.
     """
-    _check_longest(longest)
     if beam < 1:
         raise ValueError(f"beam is {beam}, keep 1 sentence at least")
+    given = _given(begin, len(pictures), longest)
     beams = _Beams(len(pictures), beam, longest, length_power, pictures)
     state = tuple(part.repeat_interleave(beam, dim=0) for part in decoder.start(pictures))
     words = torch.full((len(pictures) * beam,), START, device=pictures.device)
     for place in range(longest + 1):
         logits, after = decoder.step(words, state)
-        found = next_word_log_probability(logits, must_end=place == longest)
+        must_say = given[place].repeat_interleave(beam) if place in given else None
+        found = next_word_log_probability(logits, must_end=place == longest, must_say=must_say)
         words, parents = beams.extend(found.unflatten(0, (-1, beam)), place)
         if beams.done():
             break
@@ -470,6 +490,16 @@ def trace(
     return torch.stack(kept, dim=1)
 
 
-def _check_longest(longest: int) -> None:
+def _given(begin: Tensor | None, batch: int, longest: int) -> dict[int, Tensor]:
+    """Return the words (batch,) that must be said at the first places."""
     if longest < 1:
         raise ValueError(f"longest is {longest}, a sentence needs room for 1 word at least")
+    if begin is None:
+        return {}
+    words = check_shape(begin, f"{batch} words", name="begin")["words"]
+    if words > longest or int(begin.min()) <= END:
+        raise ValueError(
+            f"begin has {words} words a sentence, the least number among them is "
+            f"{int(begin.min())}: at most {longest} words, no markers"
+        )
+    return dict(enumerate(begin.unbind(dim=1)))
