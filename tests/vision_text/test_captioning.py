@@ -49,11 +49,12 @@ def wild():
     return model
 
 
+@torch.no_grad()
 def log_probability(model, picture, words):
     """Score one sentence by teacher forcing, word by word."""
     caption = torch.tensor([[START, *words, END]])
     found = next_word_log_probability(model(picture[None], caption)[0])
-    return float(found.gather(1, caption[0, 1:, None]).sum().detach())
+    return float(found.gather(1, caption[0, 1:, None]).sum())
 
 
 def every_sentence(model, picture, *, longest):
@@ -144,6 +145,7 @@ def test_a_wide_beam_is_exhaustive_search(wild, power):
     assert len({len(spoken(words)) for words in told.words}) > 1 or power == 2.0
 
 
+@torch.no_grad()
 def one_by_one(model, picture, *, beam, longest):
     """Beam search as tutorials write it: one picture, lists of sentences, the beam shrinks."""
     live, finished = [(0.0, (START,), model.start(picture[None]))], []
@@ -250,10 +252,10 @@ def test_it_overfits_one_batch_and_tells_it(places):
         torch.manual_seed(0)
         model = ShowAndTell(len(vocabulary), config)
     history = fit(
-        model, [batch], caption_loss, generator=make_generator(0), steps=150, learning_rate=1e-2,
+        model, [batch], caption_loss, generator=make_generator(0), steps=100, learning_rate=1e-2,
         progress=False,
     )  # fmt: skip
-    assert history.losses[-1] < 0.01 < history.losses[0]
+    assert history.losses[-1] < 0.02 < history.losses[0]
     assert decode_captions(greedy(model, batch[0]).words, vocabulary) == SENTENCES
 
 
