@@ -7,6 +7,7 @@ Colab and in the static book, where no kernel runs.
 import base64
 import html
 import io
+from ast import literal_eval
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,14 +22,21 @@ def glue(name: str, value: float | int | str) -> None:
 
     The value travels in the cell's stored output; nothing is shown in the cell itself.
     """
-    plain = (
-        value if isinstance(value, str) else repr(value.item() if hasattr(value, "item") else value)
-    )
+    plain = value.item() if hasattr(value, "item") else value
     display(
-        {f"{GLUE}text/plain": plain},
+        {f"{GLUE}text/plain": _safe_text(plain) if isinstance(plain, str) else repr(plain)},
         raw=True,
         metadata={"scrapbook": {"name": name, "mime_prefix": GLUE}},
     )
+
+
+def _safe_text(text: str) -> str:
+    """Return ``text``, in quotes if myst-nb would misread it: 17,732 as the pair (17, 732)."""
+    try:
+        misread = not isinstance(literal_eval(text), int | float)
+    except (SyntaxError, ValueError):
+        misread = False
+    return repr(text) if misread else text
 
 
 def sound(signal, *, sample_rate: int, transcript: str) -> HTML:

@@ -37,6 +37,19 @@ def test_glue_takes_scalars_of_torch_and_numpy_as_plain_numbers():
     assert texts == ["2.5", "2.5", "word"]
 
 
+@pytest.mark.parametrize(
+    "text", ["17,732", "3,093,136", "word", "0.5", "1, 2", "[1]", "None", "it's", "'quoted'", "a b"]
+)
+def test_a_glued_text_is_shown_as_it_is(text):
+    from myst_nb.core.variables import format_plain_text
+
+    InteractiveShell.instance()
+    with capture_output() as captured:
+        page.glue("text", text)
+    (output,) = captured.outputs
+    assert format_plain_text(output.data[f"{page.GLUE}text/plain"], "") == text
+
+
 def decode(player):
     data = re.search(r"base64,([^\"]+)", player.data)[1]
     return soundfile.read(io.BytesIO(base64.b64decode(data)))
