@@ -14,12 +14,14 @@ floor 2
     data               real data: download, verify, load; vocabulary
     training           ``fit`` and ``evaluate``: one loop for every chapter
     metrics            every score in the book
+    text_metrics       scores of sentences and answers
     probe              what a linear classifier can read from features
     plotting           the only importer of matplotlib
     page               what a notebook's page shows besides figures: sounds, tables, numbers
     homework           the checks that students run and CI runs
 
 floor 3, the lecture's systems, one module a chapter
+    foundations        pretraining
     vision_audio       spectrogram
     vision_text        word2vec
 

@@ -150,3 +150,11 @@ def test_a_live_cell_runs_but_stores_nothing(tmp_path):
     notebook.cells[0].metadata["tags"] = ["live"]
     nbformat.write(notebook, path)
     assert execute.execute(path).notebook.cells[0].outputs == []
+
+
+def test_a_bar_that_wipes_itself_away_is_not_stored_but_a_warning_is(tmp_path):
+    bar = "import sys, tqdm\nfor _ in tqdm.tqdm(range(3), leave=False, file=sys.stderr): pass"
+    calm = execute.execute(write(tmp_path / "bar.ipynb", bar)).notebook
+    assert not noisy(calm)
+    loud = write(tmp_path / "loud.ipynb", f"{bar}\nprint('careful', file=sys.stderr)")
+    assert "careful" in "".join(noisy(execute.execute(loud).notebook))

@@ -113,9 +113,18 @@ def _clean(notebook) -> None:
         cell.execution_count = count
         if "live" in cell.metadata.get("tags", []):
             cell.outputs = []
+        cell.outputs = _without_bars(cell.outputs)
         for output in cell.outputs:
             if "execution_count" in output:
                 output["execution_count"] = count
+
+
+def _without_bars(outputs: list) -> list:
+    """Return the outputs without progress bars that wiped themselves away in the end."""
+    errors = [o for o in outputs if o.output_type == "stream" and o.name == "stderr"]
+    lines = "".join(output.text for output in errors).split("\n")
+    left = [line.rstrip("\r").rsplit("\r", 1)[-1].strip() for line in lines]  # as a terminal would
+    return outputs if any(left) else [o for o in outputs if not any(o is e for e in errors)]
 
 
 def code_hash(notebook) -> str:
