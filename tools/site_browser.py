@@ -20,6 +20,7 @@ from playwright.async_api import BrowserContext, Page, async_playwright
 
 SIZES = {"wide": (1366, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
+PATIENCE = 120_000  # milliseconds for a page to load: a busy machine is no fault of the book
 AT_ONCE = 3  # pages open at the same time; two cores are busy with three
 ARGUMENTS = [
     "--no-sandbox",
@@ -170,6 +171,7 @@ async def look_at_all(folder: Path, names: list[str]) -> list[str]:
                 context = await browser.new_context(
                     viewport={"width": width, "height": height}, color_scheme=SCHEMES[0]
                 )
+                context.set_default_timeout(PATIENCE)
                 tasks += [look_in_turn(context, size, name) for name in names]
             found = await asyncio.gather(*tasks)
             await browser.close()
