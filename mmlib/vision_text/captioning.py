@@ -214,6 +214,7 @@ class ShowAndTell(nn.Module):
         config = config or ShowAndTellConfig()
         self.config = config
         seen = config.features * (config.rows * config.columns if config.places else 2)
+        self.norm = nn.LayerNorm(config.features)  # brings the cells to one scale
         self.show = nn.Linear(seen, config.embedding)
         self.embed = nn.Embedding(vocab, config.embedding, padding_idx=PAD)
         self.cell = LSTMCell(config.embedding, config.hidden)
@@ -225,10 +226,11 @@ class ShowAndTell(nn.Module):
         wanted = f"batch {self.config.features} {self.config.rows} {self.config.columns}"
         check_shape(pictures, wanted, name="pictures")
         check_floating(pictures, name="pictures")
+        cells = self.norm(pictures.flatten(2).mT)  # (batch, cells, features)
         if self.config.places:
-            seen = pictures.flatten(1)
+            seen = cells.flatten(1)
         else:
-            seen = torch.cat([pictures.mean(dim=(2, 3)), pictures.amax(dim=(2, 3))], dim=1)
+            seen = torch.cat([cells.mean(dim=1), cells.amax(dim=1)], dim=1)
         nothing = seen.new_zeros(len(seen), self.config.hidden)
         return self.cell(self.show(self.dropout(seen)), (nothing, nothing))
 
