@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmlib.shapes import check_floating, check_shape
-from mmlib.vision_text.captioning import PAD, Told, check_captions, say_on, trace
+from mmlib.vision_text.captioning import PAD, check_captions, trace
 from mmlib.world import pictures as pictures_of
 from mmlib.world.scenes import COLOURS, Scenes, related
 from mmlib.world.words import canonical, with_article
@@ -140,7 +140,6 @@ class AttentionDecoder(nn.Module):
         super().__init__()
         self.config, self.look = config, look
         hidden, offered = config.hidden, config.features + 2 * config.coordinates
-        self.norm = nn.LayerNorm(config.features)
         self.begin = nn.Linear(config.features, 2 * hidden)
         self.key = nn.Linear(offered, config.attention)
         self.score = nn.Linear(config.attention, 1, bias=False)
@@ -169,7 +168,8 @@ class AttentionDecoder(nn.Module):
         axes = f"batch {self.config.features} rows columns"
         sizes = check_shape(pictures, axes, name="pictures")
         check_floating(pictures, name="pictures")
-        annotations = self.norm(pictures.flatten(2).mT)  # (batch, cells, features)
+        annotations = pictures.flatten(2).mT  # (batch, cells, features)
+        annotations = functional.layer_norm(annotations, annotations.shape[2:])
         hidden, cell = torch.tanh(self.begin(annotations.mean(dim=1))).chunk(2, dim=1)
         if self.config.coordinates:
             where = coordinates(sizes["rows"], sizes["columns"]).to(annotations)
@@ -217,10 +217,11 @@ class AttentionDecoder(nn.Module):
         state = State(*(part[order] for part in self.start(pictures)))
         gates = self.from_word(self.embedding(captions[order, :-1]))  # all words in one product
         rows: list[list[Tensor]] = []
-        for time in range(int(lengths[0])):
+        for time, now in enumerate(gates[:, : int(lengths[0])].unbind(dim=1)):
             left = int((lengths > time).sum())  # captions that go on
-            state = State(*(part[:left] for part in state))
-            state, seen, looks = self._advance(gates[:left, time], state)
+            if left < len(state.hidden):
+                state = State(*(part[:left] for part in state))
+            state, seen, looks = self._advance(now[:left], state)
             parts = (state.hidden, seen, state.map, looks)
             rows.append([functional.pad(p, (0, 0, 0, len(order) - left)) for p in parts])
         back, empty = order.argsort(), captions.shape[1] - 1 - len(rows)
@@ -436,6 +437,8 @@ def ideal_maps(seen: Tensor, *, rows: int, columns: int) -> Tensor:
 def relation_openings(scenes: Scenes) -> tuple[Tensor, list[list[str]]]:
     """Return beginnings such as *a red bird is*, which ask how that thing stands to another.
 
+    ``captioning.greedy(..., begin=...)`` lets a decoder go on from there.
+
     There is one for each thing that its colour and kind single out and that stands in a relation.
 
     Returns:
@@ -450,26 +453,3 @@ def relation_openings(scenes: Scenes) -> tuple[Tensor, list[list[str]]]:
                 rows.append(row)
                 openings.append([*with_article(thing.colour).split(), thing.kind, "is"])
     return torch.tensor(rows, dtype=torch.int64), openings
-
-
-def finish(decoder: nn.Module, pictures: Tensor, openings: Tensor, *, longest: int = 20) -> Told:
-    """Let a decoder go on from given beginnings with the most probable words.
-
-    Args:
-        decoder: any with the contract of ``captioning``.
-        openings: (batch, time) int64, numbers of words, without ``START``; all of one length.
-
-    Returns:
-        the whole sentences, as ``captioning.greedy`` does.
-
-    Raises:
-        ValueError: there are not as many openings as pictures.
-    """
-    check_shape(openings, f"{len(pictures)} time", name="openings")
-    given = iter(openings.unbind(dim=1))
-
-    def choose(found: Tensor) -> Tensor:
-        word = next(given, None)
-        return found.argmax(dim=-1) if word is None else word
-
-    return say_on(decoder, pictures, choose, longest=longest)

@@ -304,8 +304,6 @@ def test_refuses_what_does_not_fit():
         attention.additive_scores(torch.zeros(2, 3, 4), torch.zeros(2, 5), torch.zeros(4))
     with pytest.raises(ValueError, match="looks has shape"):
         attention.glimpse(torch.zeros(2, 3, 4), torch.zeros(2, 4))
-    with pytest.raises(ValueError, match=r"openings has shape"):
-        attention.finish(decoder, pictures, torch.zeros(3, 2, dtype=torch.int64))
     with pytest.raises(TypeError, match=r"seen has dtype torch.float32, it must be torch.bool"):
         attention.points_at(torch.zeros(1, 2, 2), torch.zeros(1, 16, 16))
 
@@ -346,14 +344,3 @@ def test_openings_ask_of_each_single_thing_that_stands_in_a_relation():
     alike = torch.zeros(1, 3, dtype=torch.int64)
     twins = scenes.replace(kind=alike, colour=alike)
     assert attention.relation_openings(twins)[1] == []
-
-
-def test_finish_keeps_the_opening_and_goes_on_greedily():
-    decoder, pictures = make_decoder(), make_pictures()
-    openings = torch.tensor([[5, 6, 7]] * 4)
-    told = attention.finish(decoder, pictures, openings, longest=8)
-    assert torch.equal(told.words[:, :3], openings)
-    captions = torch.cat([torch.ones(4, 1, dtype=torch.int64), told.words], dim=1)
-    best = decoder(pictures, captions)[:, :, 2:].argmax(dim=2) + 2  # neither PAD nor START
-    going_on = (captions[:, 1:] != 0)[:, 3:8]
-    assert torch.equal(best[:, 3:8][going_on], told.words[:, 3:8][going_on])
