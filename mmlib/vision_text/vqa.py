@@ -1,0 +1,366 @@
+"""Visual question answering: a picture and a question in words; the answer is one word of a list.
+
+Chapter: notebooks/vision_text/08_vqa. Sources: Antol et al., "VQA: Visual Question Answering",
+ICCV 2015 (two streams, multiplied point by point; cited below as A15); Yang et al., "Stacked
+Attention Networks for Image Question Answering", CVPR 2016 (look, then look again; Y16); Perez et
+al., "FiLM", AAAI 2018 (the question scales what is computed from the picture; P18).
+
+Pictures come as grids of features (..., channels, rows, columns) from a frozen eye
+(``foundations.pretraining``), questions as numbers of words, 0 where there is none. All models take
+several questions about each picture at once: (batch, questions, words) → (batch, questions,
+answers).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, layer_norm
+
+from mmlib.data.batches import Batches
+from mmlib.data.vocabulary import Vocabulary
+from mmlib.foundations.pretraining import WORDS, NamingEye
+from mmlib.shapes import check_floating, check_shape
+from mmlib.training import predict
+from mmlib.world.questions import ANSWERS, Question
+
+SENSES = ("both", "question", "picture")
+GLIMPSES = 2  # StackedAttention reads and looks twice
+GAIN = 6.0  # on the scores of its attention: from the first step on they differ clearly
+
+
+@dataclass(frozen=True)
+class VqaConfig:
+    """The sizes of the models."""
+
+    channels: int = 128 + len(WORDS)  # of the grid that ``NamingGrid`` gives
+    embedding: int = 48  # length of a word's vector
+    hidden: int = 64  # of the LSTM that reads the question
+    fused: int = 96  # of what is multiplied point by point
+    key: int = 64  # of what a glimpse looks for and what a cell offers
+    meters: int = 2  # ways in which a glimpse adds up how much it finds
+
+
+class Looked(NamedTuple):
+    """What ``StackedAttention`` did on the way to its answer."""
+
+    answers: Tensor  # (batch, questions, answers) logits
+    read: Tensor  # (batch, questions, words, glimpses): how much each glimpse reads each word
+    looked: Tensor  # (batch, questions, glimpses, rows, columns): where each looks, sums to 1
+
+
+def tokens_of(text: str) -> list[str]:
+    """Return the words of a question as a person types it: ``"Is it Day?"`` → is, it, day."""
+    return re.findall(r"[a-z0-9<>']+", text.lower())
+
+
+def question_vocabulary(questions: Sequence[Sequence[Question]]) -> Vocabulary:
+    """Return the words of these questions; an unknown word is an error that names the nearest."""
+    return Vocabulary.from_sentences(tokens_of(q.text) for asked in questions for q in asked)
+
+
+def encode_questions(texts: Sequence[Sequence[str]], vocabulary: Vocabulary) -> Tensor:
+    """Return int64 (scenes, questions, words): the words' numbers plus 1, then zeros.
+
+    Args:
+        texts: for each scene equally many questions.
+
+    Raises:
+        UnknownWordError: a word is not in the vocabulary; the message suggests others.
+        ValueError: the scenes have different numbers of questions, or a question has no word.
+    """
+    counts = {len(asked) for asked in texts}
+    if len(counts) != 1 or 0 in counts:
+        raise ValueError(f"the scenes have {sorted(counts)} questions: give each equally many")
+    rows = []
+    for text in (text for asked in texts for text in asked):
+        words = tokens_of(text)
+        if not words:
+            raise ValueError(f"the question {text!r} has no word: ask in words")
+        rows.append(vocabulary.encode(words) + 1)
+    padded = nn.utils.rnn.pad_sequence(rows, batch_first=True)  # (scenes · questions, words)
+    return padded.unflatten(0, (len(texts), -1))
+
+
+def encode_answers(questions: Sequence[Sequence[Question]]) -> Tensor:
+    """Return int64 (scenes, questions): each answer's place in ``ANSWERS``."""
+    return torch.tensor([[ANSWERS.index(q.answer) for q in asked] for asked in questions])
+
+
+def examples(
+    grids: Tensor, questions: Sequence[Sequence[Question]], vocabulary: Vocabulary
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what ``vqa_loss`` takes: grids, questions and answers as tensors."""
+    texts = [[q.text for q in asked] for asked in questions]
+    return grids, encode_questions(texts, vocabulary), encode_answers(questions)
+
+
+class NamingGrid(nn.Module):
+    """The frozen eye's grid, and beside its features how likely it gives each word to each cell."""
+
+    def __init__(self, eye: NamingEye) -> None:
+        super().__init__()
+        self.eye, self.words = eye.eye, eye.words
+        self.channels = self.words.in_channels + self.words.out_channels
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return (batch, channels, rows, columns) for pictures (batch, 3, height, width)."""
+        grid = self.eye(pictures)
+        return torch.cat([grid, 2 * torch.sigmoid(self.words(grid))], dim=1)
+
+
+class QuestionReader(nn.Module):
+    """Word vectors and an LSTM over them."""
+
+    def __init__(self, words: int, config: VqaConfig) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(words + 1, config.embedding, padding_idx=0)
+        self.lstm = nn.LSTM(config.embedding, config.hidden, batch_first=True)
+
+    def forward(self, questions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Read questions (items, words).
+
+        Returns:
+            each word's vector and the LSTM's state after it, (items, words, embedding + hidden);
+            the state after the last word, (items, hidden); which words there are, (items, words).
+        """
+        there = questions != 0
+        vectors = self.embed(questions)
+        states, _ = self.lstm(vectors)
+        last = states[torch.arange(len(states)), there.sum(dim=1) - 1]
+        return torch.cat([vectors, states], dim=-1), last, there
+
+
+class PointWise(nn.Module):
+    """Two streams, each a vector; their product point by point; a classifier (A15 section 4).
+
+    The picture's vector is the mean and the maximum of its grid, so that where something is gets
+    lost. With ``senses`` "question" or "picture" the other stream is left out: the baselines.
+    """
+
+    def __init__(
+        self, words: int, config: VqaConfig | None = None, *, senses: str = "both"
+    ) -> None:
+        super().__init__()
+        if senses not in SENSES:
+            raise ValueError(f"senses is {senses!r}, choose one of {', '.join(SENSES)}")
+        config = config or VqaConfig()
+        self.config, self.senses = config, senses
+        if senses != "picture":
+            self.reader = QuestionReader(words, config)
+            self.question = nn.Linear(config.hidden, config.fused)
+        if senses != "question":
+            self.picture = nn.Linear(2 * config.channels, config.fused)
+        self.answer = nn.Sequential(
+            nn.Linear(config.fused, config.fused), nn.ReLU(), nn.Linear(config.fused, len(ANSWERS))
+        )
+
+    def forward(self, grids: Tensor, questions: Tensor) -> Tensor:
+        """Return (batch, questions, answers) logits.
+
+        Args:
+            grids: (batch, channels, rows, columns).
+            questions: int64 (batch, questions, words), as ``encode_questions`` gives.
+        """
+        sizes = check_batch(grids, questions, self.config)
+        fused = torch.ones((), device=grids.device)
+        if self.senses != "picture":
+            last = self.reader(questions.flatten(0, 1))[1]
+            fused = fused * torch.tanh(self.question(last)).unflatten(0, questions.shape[:2])
+        if self.senses != "question":
+            summary = torch.cat([grids.mean(dim=(2, 3)), grids.amax(dim=(2, 3))], dim=1)
+            fused = fused * torch.tanh(self.picture(summary))[:, None]  # the product
+        return self.answer(fused).expand(-1, sizes["questions"], -1)
+
+
+class StackedAttention(nn.Module):
+    """Read, look and measure, twice; then let the question weigh what was measured.
+
+    Each glimpse reads its own words of the question (attention over words), looks for them in the
+    picture (attention over cells, as Y16 section 3.3) and measures where it looked, how widely, and
+    how much it found. It is stacked in its reading: the second glimpse is kept from the words that
+    the first has read. (Y16 stacks the looking: what the first look found is added to the query of
+    the second.) The question then scales, feature by feature and without a bias, what was measured
+    and the difference between both glimpses (P18 equation 2 without its shift): "left of" times
+    "smaller x".
+    """
+
+    def __init__(self, words: int, config: VqaConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or VqaConfig()
+        self.reader = QuestionReader(words, config)
+        context = config.embedding + config.hidden
+        self.read = nn.Linear(context, GLIMPSES)
+        nn.init.normal_(self.read.weight, std=0.2)  # so that the two differ from the first step on
+        self.query = nn.Linear(context, config.key, bias=False)
+        self.key = nn.Linear(config.channels, config.key, bias=False)
+        self.value = nn.Linear(config.channels, config.key)
+        self.around = nn.Conv2d(config.key, config.key, 3, padding=1)
+        self.meter = nn.Linear(config.key, config.key * config.meters, bias=False)
+        self.threshold = nn.Parameter(torch.full((config.meters, 1), 3.0))
+        self.asked = nn.Linear(config.hidden, config.fused)
+        self.found = nn.Linear(GLIMPSES * config.key, config.fused)
+        measures = 5 + config.meters
+        self.weigh = nn.Linear(config.hidden, config.fused, bias=False)
+        self.compare = nn.Linear((GLIMPSES + 1) * measures, config.fused, bias=False)
+        together = 2 * config.fused + GLIMPSES * measures + config.hidden
+        self.answer = nn.Sequential(
+            nn.Linear(together, config.fused), nn.ReLU(), nn.Linear(config.fused, len(ANSWERS))
+        )
+
+    def forward(self, grids: Tensor, questions: Tensor) -> Tensor:
+        """Return (batch, questions, answers) logits; arguments as in ``PointWise.forward``."""
+        return self.look(grids, questions).answers
+
+    def look(self, grids: Tensor, questions: Tensor) -> Looked:
+        """Answer, and tell what was read and where was looked."""
+        sizes = check_batch(grids, questions, self.config)
+        asked = (sizes["batch"], sizes["questions"])
+        context, last, there = self.reader(questions.flatten(0, 1))
+        last = last.unflatten(0, asked)
+        read = read_in_turn(self.read(context), there)  # (items, words, glimpses)
+        query = self.query(read.mT @ context).unflatten(0, asked)  # (…, questions, glimpses, key)
+        cells, values = self.cells(grids)
+        keys = torch.cat([self.key(cells), self.meter(values)], dim=-1)
+        keys = keys.unflatten(2, (-1, self.config.key))  # (batch, cells, 1 + meters, key)
+        scores = torch.einsum("bqgk,bcmk->bqgmc", query, keys) * (GAIN / self.config.key**0.5)
+        where = scores[..., 0, :].softmax(dim=-1)  # (batch, questions, glimpses, cells)
+        seen = torch.einsum("bqgc,bck->bqgk", where, values).flatten(2)
+        measured = measure(scores, where, self.threshold, sizes["rows"])
+        first, second = measured.unbind(dim=2)
+        compared = self.compare(torch.cat([first - second, first, second], dim=-1))
+        product = torch.tanh(self.asked(last)) * torch.tanh(self.found(seen))
+        modulated = self.weigh(last) * compared
+        logits = self.answer(torch.cat([product, modulated, measured.flatten(2), last], dim=-1))
+        return Looked(
+            logits,
+            read.unflatten(0, asked),
+            where.unflatten(-1, (sizes["rows"], sizes["columns"])),
+        )
+
+    def cells(self, grids: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each cell's features, standardised, and values that know the cells around it."""
+        features = layer_norm(grids.flatten(2).mT, grids.shape[1:2])  # (batch, cells, channels)
+        values = torch.relu(self.value(features))
+        near = self.around(values.mT.unflatten(2, grids.shape[2:]))  # edges, ends, gaps between two
+        return features, values + torch.relu(near).flatten(2).mT
+
+
+def read_in_turn(scores: Tensor, there: Tensor) -> Tensor:
+    """Return how much each glimpse reads each word; what one has read is closed to the next.
+
+    Args:
+        scores: (items, words, glimpses), how much each glimpse wants each word.
+        there: (items, words) bool.
+
+    Returns:
+        of the shape of ``scores``, summing to one over the words that are there, 0 elsewhere.
+    """
+    scores, free, turns = scores.masked_fill(~there[..., None], float("-inf")), 0.0, []
+    for wanted in scores.unbind(dim=2):
+        turns.append((wanted + free).softmax(dim=1))
+        free = free + 3 * torch.log1p(-0.999 * turns[-1])
+    return torch.stack(turns, dim=2)
+
+
+def measure(scores: Tensor, where: Tensor, threshold: Tensor, rows: int) -> Tensor:
+    """Return what a glimpse measures: place, spread, how much, and how good the best cell is.
+
+    Place and spread are the mean and the variance of the cells' coordinates under the attention
+    ``where``, x then y, from -1 (left, top) to 1. How much is a sum over cells of σ(score -
+    threshold): softmax attention always sums to one and could not count.
+
+    Args:
+        scores: (batch, questions, glimpses, 1 + meters, cells); where: without the fourth axis.
+
+    Returns:
+        (batch, questions, glimpses, 5 + meters)
+    """
+    columns = where.shape[-1] // rows
+    y, x = torch.meshgrid(
+        *((2 * torch.arange(n, device=where.device) + 1) / n - 1 for n in (rows, columns)),
+        indexing="ij",
+    )
+    at = torch.stack([x, y], dim=-1).flatten(0, 1).to(where.dtype)  # (cells, 2)
+    place = where @ at
+    spread = where @ at.square() - place.square()
+    amount = torch.sigmoid(scores[..., 1:, :] - threshold).sum(dim=-1) / 4
+    best = torch.tanh(scores[..., 0, :].amax(dim=-1, keepdim=True) / 4)
+    return torch.cat([place, 2 * spread, amount, best], dim=-1)
+
+
+def check_batch(grids: Tensor, questions: Tensor, config: VqaConfig) -> dict[str, int]:
+    """Refuse grids and questions that do not fit each other or the model; return their sizes."""
+    sizes = check_shape(grids, f"batch {config.channels} rows columns", name="grids")
+    check_floating(grids, name="grids")
+    sizes |= check_shape(questions, f"{sizes['batch']} questions words", name="questions")
+    if questions.dtype != torch.int64:
+        raise TypeError(f"questions have dtype {questions.dtype}: encode_questions gives int64")
+    if bool((questions[..., 0] == 0).any()):
+        raise ValueError("a question has no first word (number 0): leave it out")
+    return sizes
+
+
+def vqa_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Return the mean cross-entropy of a batch (grids, questions, answers) of ``examples``."""
+    grids, questions, answers = batch
+    return cross_entropy(model(grids, questions).flatten(0, 1), answers.flatten())
+
+
+def best_answers(
+    model: nn.Module, grids: Tensor, questions: Tensor, *, batch_size: int = 128
+) -> Tensor:
+    """Return int64 (scenes, questions): the place in ``ANSWERS`` of each most probable answer."""
+    batches = Batches((grids, questions), batch_size=batch_size)
+    return predict(model, batches, lambda m, batch: m(*batch).argmax(dim=-1))
+
+
+def answer_question(
+    model: nn.Module, grid: Tensor, text: str, vocabulary: Vocabulary, *, k: int = 3
+) -> list[tuple[str, float]]:
+    """Answer one question about one picture: the ``k`` best answers and their probabilities.
+
+    Args:
+        grid: (channels, rows, columns), what the eye sees.
+        text: the question as a person types it.
+
+    Raises:
+        UnknownWordError: a word is not in the vocabulary; the message suggests others.
+        ValueError: there is no word at all.
+    """
+    questions = encode_questions([[text]], vocabulary)
+    batch = Batches((grid[None], questions), batch_size=1)
+    chances = predict(model, batch, lambda m, pair: m(*pair).softmax(dim=-1))[0, 0]
+    return [(ANSWERS[i], float(chances[i])) for i in chances.topk(k).indices.tolist()]
+
+
+def hits_by_type(predicted: Tensor, questions: Sequence[Sequence[Question]]) -> dict[str, Tensor]:
+    """Return for each type of question bool (questions of it,): was the answer right?
+
+    Args:
+        predicted: (scenes, questions), places in ``ANSWERS``.
+    """
+    hits: dict[str, list[bool]] = {}
+    for row, asked in zip(predicted.tolist(), questions, strict=True):
+        for place, question in zip(row, asked, strict=True):
+            hits.setdefault(question.type, []).append(ANSWERS[place] == question.answer)
+    return {kind: torch.tensor(found) for kind, found in hits.items()}
+
+
+def most_frequent_answers(
+    training: Sequence[Sequence[Question]], questions: Sequence[Sequence[Question]]
+) -> Tensor:
+    """Answer each question with what its type is answered most often in training.
+
+    Returns:
+        (scenes, questions), places in ``ANSWERS``.
+    """
+    counts = {q.type: torch.zeros(len(ANSWERS)) for asked in training for q in asked}
+    for asked in training:
+        for q in asked:
+            counts[q.type][ANSWERS.index(q.answer)] += 1
+    best = {kind: int(count.argmax()) for kind, count in counts.items()}
+    return torch.tensor([[best[q.type] for q in asked] for asked in questions])

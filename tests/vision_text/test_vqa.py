@@ -1,0 +1,276 @@
+"""Visual question answering: every formula against loops or torch, laws, training, bad input."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from mmlib.data.vocabulary import UnknownWordError
+from mmlib.foundations.pretraining import WORDS, NamingEye
+from mmlib.runtime import make_generator
+from mmlib.training import fit
+from mmlib.vision_text import vqa
+from mmlib.vision_text.vqa import PointWise, StackedAttention, VqaConfig
+from mmlib.world.questions import ANSWERS, TYPES, Question, ask
+from mmlib.world.sampling import sample_scenes
+
+TINY = VqaConfig(channels=6, embedding=12, hidden=16, fused=24, key=12)
+MODELS = {
+    "point-wise": lambda words: PointWise(words, TINY),
+    "question only": lambda words: PointWise(words, TINY, senses="question"),
+    "picture only": lambda words: PointWise(words, TINY, senses="picture"),
+    "attention": lambda words: StackedAttention(words, TINY),
+}
+
+
+@pytest.fixture(scope="module")
+def asked():
+    scenes = sample_scenes(8, generator=make_generator(0), slots=3)
+    return ask(scenes, per_scene=3, generator=make_generator(1))
+
+
+@pytest.fixture(scope="module")
+def vocabulary(asked):
+    return vqa.question_vocabulary(asked)
+
+
+@pytest.fixture(scope="module")
+def batch(asked, vocabulary):
+    grids = 3 * torch.randn(8, 6, 4, 4, generator=make_generator(2)).relu()
+    return vqa.examples(grids, asked, vocabulary)
+
+
+def made(name, vocabulary, seed=0):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return MODELS[name](len(vocabulary))
+
+
+def test_words_are_numbered_from_one_and_padded_with_zeros(vocabulary):
+    numbers = vqa.encode_questions([["Is it day or night?"], ["is it night"]], vocabulary)
+    assert numbers.shape == (2, 1, 5)
+    assert vocabulary.decode(numbers[0, 0] - 1) == ["is", "it", "day", "or", "night"]
+    assert numbers[1, 0, 3:].tolist() == [0, 0]
+
+
+def test_examples_hold_the_answers(asked, batch):
+    _, questions, answers = batch
+    assert questions.shape[:2] == answers.shape == (8, 3)
+    assert [ANSWERS[i] for i in answers[2].tolist()] == [q.answer for q in asked[2]]
+
+
+def test_the_named_grid_is_the_eyes_with_its_words_beside_it():
+    eye = NamingEye().eval()
+    pictures = torch.rand(2, 3, 32, 32, generator=make_generator(0))
+    named = vqa.NamingGrid(eye)
+    with torch.no_grad():
+        grid, seen = named(pictures), eye(pictures)
+    assert grid.shape == (2, named.channels, 4, 4)
+    assert named.channels == VqaConfig().channels
+    torch.testing.assert_close(grid[:, -len(WORDS) :], 2 / (1 + torch.exp(-seen.cells)))
+    torch.testing.assert_close(grid[:, : -len(WORDS)], eye.eye(pictures).detach())
+
+
+def test_the_reader_is_torchs_own_cell_word_by_word(vocabulary):
+    """The state after the last word, from torch.nn.LSTMCell with the same weights."""
+    reader = vqa.QuestionReader(len(vocabulary), TINY)
+    cell = nn.LSTMCell(12, 16)
+    cell.load_state_dict({k.removesuffix("_l0"): v for k, v in reader.lstm.state_dict().items()})
+    questions = torch.tensor([[3, 1, 2, 0, 0], [5, 4, 3, 2, 1]])
+    context, last, there = reader(questions)
+    assert there.tolist() == [[True] * 3 + [False] * 2, [True] * 5]
+    for row, length in ((0, 3), (1, 5)):
+        state = (torch.zeros(1, 16), torch.zeros(1, 16))
+        for place in range(length):
+            state = cell(reader.embed(questions[row : row + 1, place]), state)
+            torch.testing.assert_close(context[row, place, 12:], state[0][0])
+        torch.testing.assert_close(last[row], state[0][0])
+
+
+def test_point_wise_is_the_product_of_two_vectors(batch, vocabulary):
+    model = made("point-wise", vocabulary)
+    grids, questions, _ = batch
+    last = model.reader(questions[:, 1])[1]
+    picture = torch.stack([torch.cat([g.mean((1, 2)), g.flatten(1).max(1).values]) for g in grids])
+    asked = (last @ model.question.weight.T + model.question.bias).tanh()
+    seen = (picture @ model.picture.weight.T + model.picture.bias).tanh()
+    expected = model.answer(torch.stack([a * b for a, b in zip(asked, seen, strict=True)]))
+    torch.testing.assert_close(model(grids, questions)[:, 1], expected)
+
+
+@pytest.mark.parametrize(("symmetry", "changes"), [("point-wise", False), ("attention", True)])
+def test_the_product_does_not_know_where_things_are(symmetry, changes, batch, vocabulary):
+    """Cells shuffled over the picture: the pooled product cannot tell, attention can."""
+    model = made(symmetry, vocabulary)
+    grids, questions, _ = batch
+    order = torch.randperm(16, generator=make_generator(3))
+    shuffled = grids.flatten(2)[..., order].unflatten(2, (4, 4))
+    with torch.no_grad():
+        same = torch.allclose(model(grids, questions), model(shuffled, questions), atol=1e-6)
+    assert same is not changes
+
+
+def test_a_missing_sense_makes_no_difference(batch, vocabulary):
+    grids, questions, _ = batch
+    with torch.no_grad():
+        blind, deaf = made("question only", vocabulary), made("picture only", vocabulary)
+        assert torch.equal(blind(grids, questions), blind(1 + grids, questions))
+        answers = deaf(grids, questions)
+        assert torch.equal(answers[:, 0], answers[:, 2])
+        assert not torch.equal(answers, deaf(1 + grids, questions))
+    assert answers.shape == (8, 3, len(ANSWERS))
+
+
+def test_what_one_glimpse_reads_is_closed_to_the_next():
+    scores = torch.tensor([[[9.0, 9.0], [6.0, 6.0], [0.0, 0.0], [5.0, 5.0]]])
+    there = torch.tensor([[True, True, True, False]])
+    read = vqa.read_in_turn(scores, there)
+    torch.testing.assert_close(read.sum(dim=1), torch.ones(1, 2))
+    assert read[0, 3].tolist() == [0, 0]
+    assert read[0, :, 0].argmax() == 0
+    assert read[0, :, 1].argmax() == 1
+    first = torch.softmax(scores[0, :3, 0], dim=0)
+    second = torch.softmax(scores[0, :3, 1] + 3 * torch.log(1 - 0.999 * first), dim=0)
+    torch.testing.assert_close(read[0, :3], torch.stack([first, second], dim=1))
+
+
+def test_measures_by_loops():
+    """Expected place, variance, soft count and best match, from their definitions."""
+    scores = torch.randn(1, 1, 1, 3, 6, generator=make_generator(0))
+    where, threshold = scores[..., 0, :].softmax(dim=-1), torch.tensor([[1.0], [2.0]])
+    found = vqa.measure(scores, where, threshold, 2)[0, 0, 0].tolist()  # 2 rows, 3 columns
+    cells = [(x, y) for y in (-0.5, 0.5) for x in (-2 / 3, 0.0, 2 / 3)]
+    weights = where[0, 0, 0].tolist()
+    for axis in (0, 1):
+        mean = sum(w * cell[axis] for w, cell in zip(weights, cells, strict=True))
+        square = sum(w * cell[axis] ** 2 for w, cell in zip(weights, cells, strict=True))
+        assert found[axis] == pytest.approx(mean, abs=1e-6)
+        assert found[2 + axis] == pytest.approx(2 * (square - mean**2), abs=1e-6)
+    for meter in (0, 1):
+        yes = torch.sigmoid(scores[0, 0, 0, 1 + meter] - threshold[meter]).sum()
+        assert found[4 + meter] == pytest.approx(float(yes) / 4)
+    assert found[6] == pytest.approx(float(torch.tanh(scores[0, 0, 0, 0].max() / 4)))
+
+
+def test_looking_is_attention_and_a_mirrored_picture_moves_it(batch, vocabulary):
+    model = made("attention", vocabulary)
+    grids, questions, _ = batch
+    with torch.no_grad():
+        found = model.look(grids, questions)
+        mirrored = model.look(grids.flip(3), questions)
+    assert found.looked.shape == (8, 3, 2, 4, 4)
+    torch.testing.assert_close(found.looked.sum(dim=(3, 4)), torch.ones(8, 3, 2))
+    torch.testing.assert_close(mirrored.looked, found.looked.flip(4))
+    torch.testing.assert_close(mirrored.read, found.read)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_padding_changes_nothing(name, batch, vocabulary):
+    model = made(name, vocabulary)
+    grids, questions, _ = batch
+    longer = nn.functional.pad(questions, (0, 4))
+    with torch.no_grad():
+        torch.testing.assert_close(model(grids, longer), model(grids, questions))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_questions_and_pictures_do_not_touch_each_other(name, batch, vocabulary):
+    model = made(name, vocabulary)
+    grids, questions, _ = batch
+    with torch.no_grad():
+        alone = model(grids[2:3], questions[2:3, 1:2])
+        torch.testing.assert_close(model(grids, questions)[2:3, 1:2], alone)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gradients_reach_every_parameter(name, batch, vocabulary):
+    model = made(name, vocabulary)
+    vqa.vqa_loss(model, batch).backward()
+    for parameter, value in model.named_parameters():
+        assert value.grad is not None, parameter
+        assert float(value.grad.abs().sum()) > 0, parameter
+
+
+@pytest.mark.parametrize("name", ["point-wise", "attention"])
+def test_one_batch_is_learned_by_heart(name, batch, vocabulary):
+    model = made(name, vocabulary)
+    fit(model, [batch], vqa.vqa_loss, generator=make_generator(0), steps=150,
+        learning_rate=1e-2, progress=False)  # fmt: skip
+    grids, questions, answers = batch
+    assert torch.equal(vqa.best_answers(model, grids, questions), answers)
+
+
+def test_same_seed_same_training(batch, vocabulary):
+    losses = []
+    for seed in (1, 1, 2):
+        model = made("attention", vocabulary, seed)
+        history = fit(model, [batch], vqa.vqa_loss, generator=make_generator(0), steps=3,
+                      progress=False)  # fmt: skip
+        losses.append(history.losses)
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_the_loss_is_the_mean_over_all_questions(batch, vocabulary):
+    model = made("attention", vocabulary)
+    grids, questions, answers = batch
+    with torch.no_grad():
+        logits = model(grids, questions)
+        one_by_one = [
+            cross_entropy(logits[i, j][None], answers[i, j][None])
+            for i in range(8)
+            for j in range(3)
+        ]
+        torch.testing.assert_close(vqa.vqa_loss(model, batch), torch.stack(one_by_one).mean())
+
+
+def test_a_question_is_answered_with_chances_in_order(batch, vocabulary):
+    model = made("attention", vocabulary)
+    found = vqa.answer_question(model, batch[0][0], "Is it DAY, or night?", vocabulary, k=4)
+    chances = [chance for _, chance in found]
+    assert chances == sorted(chances, reverse=True)
+    assert all(answer in ANSWERS for answer, _ in found)
+    best = vqa.best_answers(
+        model, batch[0][:1], vqa.encode_questions([["is it day or night"]], vocabulary)
+    )
+    assert found[0][0] == ANSWERS[int(best)]
+
+
+def test_hits_are_counted_by_type_and_the_prior_knows_each_types_favourite():
+    training = [[Question("is there a dog", "no", "existence")] * 2,
+                [Question("is there a dog", "yes", "existence"),
+                 Question("is it day or night", "day", "time")]]  # fmt: skip
+    guesses = vqa.most_frequent_answers(training, training)
+    assert [[ANSWERS[i] for i in row] for row in guesses.tolist()] == [["no"] * 2, ["no", "day"]]
+    hits = vqa.hits_by_type(guesses, training)
+    assert {kind: found.tolist() for kind, found in hits.items()} == {
+        "existence": [True, True, False],
+        "time": [True],
+    }
+    assert set(TYPES) > set(hits)
+
+
+def test_an_unknown_word_is_named_with_the_nearest_known_ones(batch, vocabulary):
+    model = made("attention", vocabulary)
+    with pytest.raises(UnknownWordError, match=r"'nihgt' is not among .* did you mean 'night'"):
+        vqa.answer_question(model, batch[0][0], "is it nihgt", vocabulary)
+    with pytest.raises(ValueError, match=r"the question '\?!' has no word: ask in words"):
+        vqa.answer_question(model, batch[0][0], "?!", vocabulary)
+
+
+def test_bad_input_is_refused(batch, vocabulary):
+    model = made("attention", vocabulary)
+    grids, questions, _ = batch
+    with pytest.raises(ValueError, match=r"grids has shape \(8, 5, 4, 4\).*need size 6"):
+        model(grids[:, :5], questions)
+    with pytest.raises(TypeError, match=r"grids has dtype torch\.int64"):
+        model(grids.long(), questions)
+    with pytest.raises(ValueError, match=r"questions has shape .* need size 8 where it has 7"):
+        model(grids, questions[:7])
+    with pytest.raises(TypeError, match=r"questions have dtype torch\.float32: encode_questions"):
+        model(grids, questions.float())
+    with pytest.raises(ValueError, match="a question has no first word"):
+        model(grids, torch.zeros_like(questions))
+    with pytest.raises(ValueError, match="senses is 'smell', choose one of both, question"):
+        PointWise(5, TINY, senses="smell")
+    with pytest.raises(ValueError, match=r"the scenes have \[1, 2\] questions: give each equally"):
+        vqa.encode_questions([["is it day"], ["is it day", "is it night"]], vocabulary)
