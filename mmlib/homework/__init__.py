@@ -2,7 +2,9 @@
 
 exercises     what an exercise is; which chapters set homework; the verdict on a list of answers
 comparing     the judge that most exercises use: compare with the truth, name the mistake
-pitch         the judge of one open exercise
+classifying   the judge of open exercises whose answers are many classes
+pitch, word_groups, likeliest
+              the judges of one open exercise each, with what they are tried on
 chapters      one module a chapter: its exercises
 checks        ``check("spectrogram", frame_count)`` in a notebook
 submissions   a notebook or a Python file as a list of cells

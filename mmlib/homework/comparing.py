@@ -25,6 +25,14 @@ class Mistake:
     hint: str
 
 
+@dataclass(frozen=True)
+class Breakdown:
+    """Inputs at which a formula that is right on paper overflows, and the sentence that helps."""
+
+    happens: Callable[[Case], bool]
+    hint: str
+
+
 def compare(
     cases: Sequence[Case], answers: Sequence[Any], *, mistakes: Sequence[Mistake] = ()
 ) -> str | None:
@@ -52,6 +60,36 @@ def compare(
     return _describe(cases, truths, arrays)
 
 
+def compare_extremes(
+    cases: Sequence[Case],
+    answers: Sequence[Any],
+    *,
+    mistakes: Sequence[Mistake] = (),
+    breakdowns: Sequence[Breakdown],
+) -> str | None:
+    """Compare the finite answers; if these are right and others are not finite, tell what broke.
+
+    Adding to the list of mistakes would not do: no answer agrees with one that is not finite.
+    """
+    broken = [_is_broken(answer) for answer in answers]
+    kept = [i for i, is_broken in enumerate(broken) if not is_broken]
+    hint = compare([cases[i] for i in kept], [answers[i] for i in kept], mistakes=mistakes)
+    if hint is not None or not any(broken):
+        return hint
+    failed = [case for case, is_broken in zip(cases, broken, strict=True) if is_broken]
+    for breakdown in breakdowns if kept else ():
+        if all(map(breakdown.happens, failed)):
+            return breakdown.hint
+    return compare(cases, answers)
+
+
+def _is_broken(answer: Any) -> bool:
+    try:
+        return not np.isfinite(to_array(answer)).all()
+    except ValueError:
+        return False
+
+
 def to_array(answer: Any) -> np.ndarray:
     """Return a plain answer as an array of numbers.
 
@@ -71,8 +109,8 @@ def agrees(truth: np.ndarray, answer: np.ndarray) -> bool:
     """Say whether ``answer`` has the shape, the kind of number and the values of ``truth``."""
     if truth.shape != answer.shape or not _same_kind(truth, answer):
         return False
-    if not np.isfinite(answer).all():
-        return False
+    if not (np.isfinite(answer).all() and np.isfinite(truth).all()):
+        return False  # a mistaken formula may overflow: what is infinite agrees with nothing
     return bool(np.all(np.abs(answer - truth) <= TOLERANCE * np.max(np.abs(truth), initial=0)))
 
 

@@ -1,12 +1,11 @@
 """What goes wrong with the losses of word2vec and their gradients, and the sentence that helps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from mmlib.homework.comparing import Mistake, compare, to_array
-from mmlib.homework.exercises import Case
+from mmlib.homework.comparing import Breakdown, Mistake
 
 
 def _loss(scores: np.ndarray, target: int) -> np.floating:
@@ -92,32 +91,18 @@ SOFTMAX_LOSS = (
 _TOO_LARGE = 700  # exp of more has no place in a 64-bit float, exp of less than minus that is 0
 
 
-def judge_softmax_loss(cases: Sequence[Case], answers: Sequence[Any]) -> str | None:
-    """Compare, and tell what overflowed from what underflowed where all finite answers are right.
-
-    Adding to the list of mistakes would not do: no answer agrees with one that is not finite.
-    """
-    finite = [i for i, answer in enumerate(answers) if not _is_broken(answer)]
-    right = compare([cases[i] for i in finite], [answers[i] for i in finite]) is None
-    if not finite or len(finite) == len(cases) or not right:
-        return compare(cases, answers, mistakes=SOFTMAX_LOSS)
-    if all(case.truth > _TOO_LARGE for i, case in enumerate(cases) if i not in finite):
-        return (
-            "Infinite where the context is very unlikely: its probability is rounded to 0 before "
-            "the logarithm is taken. Write log p as score - log(sum) and never form p."
-        )
-    return (
+SOFTMAX_BREAKDOWNS = (
+    Breakdown(
+        lambda case: case.truth > _TOO_LARGE,
+        "Infinite where the context is very unlikely: its probability is rounded to 0 before "
+        "the logarithm is taken. Write log p as score - log(sum) and never form p.",
+    ),
+    Breakdown(
+        lambda case: True,
         "Right for small scores, NaN or infinite for large ones: np.exp overflows. Subtract the "
-        "largest score from all of them first; the probabilities stay the same."
-    )
-
-
-def _is_broken(answer: Any) -> bool:
-    try:
-        array = to_array(answer)
-    except ValueError:
-        return False
-    return array.shape == () and not np.isfinite(array)
+        "largest score from all of them first; the probabilities stay the same.",
+    ),
+)
 
 
 def _sigmoid(scores: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mmlib.homework.chapters import _word2vec_loss_mistakes as loss_mistakes
 from mmlib.homework.chapters import _word2vec_mistakes as mistakes
-from mmlib.homework.comparing import compare
+from mmlib.homework.comparing import compare, compare_extremes
 from mmlib.homework.exercises import Case, Exercise
 from mmlib.homework.word_groups import judge_vectors, make_language, make_text
 
@@ -156,7 +156,11 @@ EXERCISES = (
         "The loss of one pair",
         2,
         _softmax_loss_cases,
-        loss_mistakes.judge_softmax_loss,
+        partial(
+            compare_extremes,
+            mistakes=loss_mistakes.SOFTMAX_LOSS,
+            breakdowns=loss_mistakes.SOFTMAX_BREAKDOWNS,
+        ),
     ),
     Exercise(
         "negative_sampling_gradients",
