@@ -22,12 +22,23 @@ from torch.nn.functional import cross_entropy, layer_norm
 
 from mmlib.data.batches import Batches
 from mmlib.data.vocabulary import Vocabulary
-from mmlib.foundations.pretraining import WORDS, NamingEye
+from mmlib.foundations.pretraining import WORDS, NamingEye, see
 from mmlib.shapes import check_floating, check_shape
 from mmlib.training import predict
-from mmlib.world.questions import ANSWERS, Question
+from mmlib.world.pictures import draw
+from mmlib.world.questions import ANSWERS, TYPES, Question, ask
+from mmlib.world.sampling import sample_scenes
+from mmlib.world.scenes import Scenes
 
 SENSES = ("both", "question", "picture")
+# What to ask in training: what is hard oftener, and easier questions that lead there.
+TRAINING_TYPES = (
+    *("existence", "colour", "time", "existence", "colour", "position", "position"),
+    *("count",) * 3,
+    *("together",) * 3,
+    *("comparison",) * 4,
+    *("relation",) * 6,
+)
 GLIMPSES = 2  # StackedAttention reads and looks twice
 GAIN = 6.0  # on the scores of its attention: from the first step on they differ clearly
 
@@ -42,6 +53,23 @@ class VqaConfig:
     fused: int = 96  # of what is multiplied point by point
     key: int = 64  # of what a glimpse looks for and what a cell offers
     meters: int = 2  # ways in which a glimpse adds up how much it finds
+
+
+class Quiz(NamedTuple):
+    """Scenes, their pictures, what the eye sees in them, and questions about each."""
+
+    scenes: Scenes
+    pictures: Tensor  # (scenes, 3, height, width)
+    grids: Tensor  # (scenes, channels, rows, columns)
+    questions: list[list[Question]]
+
+
+class Look(NamedTuple):
+    """What ``StackedAttention`` read and saw to answer one question."""
+
+    words: list[str]
+    read: Tensor  # (words, glimpses): how much each glimpse reads each word
+    looked: Tensor  # (glimpses, rows, columns): where each looks
 
 
 class Looked(NamedTuple):
@@ -96,6 +124,23 @@ def examples(
     """Return what ``vqa_loss`` takes: grids, questions and answers as tensors."""
     texts = [[q.text for q in asked] for asked in questions]
     return grids, encode_questions(texts, vocabulary), encode_answers(questions)
+
+
+def make_quiz(
+    count: int,
+    eye: nn.Module,
+    *,
+    generator: torch.Generator,
+    per_scene: int = 6,
+    types: Sequence[str] = TYPES,
+    least: int = 1,
+    split: str = "train",
+) -> Quiz:
+    """Draw ``count`` scenes of ``least`` to three things, look at them and ask about each."""
+    scenes = sample_scenes(count, generator=generator, slots=3, least=least, split=split)
+    pictures = draw(scenes, generator=generator)
+    questions = ask(scenes, per_scene=per_scene, generator=generator, types=types)
+    return Quiz(scenes, pictures, see(eye, pictures), questions)
 
 
 class NamingGrid(nn.Module):
@@ -335,6 +380,17 @@ def answer_question(
     batch = Batches((grid[None], questions), batch_size=1)
     chances = predict(model, batch, lambda m, pair: m(*pair).softmax(dim=-1))[0, 0]
     return [(ANSWERS[i], float(chances[i])) for i in chances.topk(k).indices.tolist()]
+
+
+def look_for(model: StackedAttention, grid: Tensor, text: str, vocabulary: Vocabulary) -> Look:
+    """Return what each glimpse reads and where it looks for one question about one picture.
+
+    Arguments and errors are those of ``answer_question``.
+    """
+    batch = Batches((grid[None], encode_questions([[text]], vocabulary)), batch_size=1)
+    read = predict(model, batch, lambda m, pair: m.look(*pair).read)[0, 0]
+    looked = predict(model, batch, lambda m, pair: m.look(*pair).looked)[0, 0]
+    return Look(tokens_of(text), read, looked)
 
 
 def hits_by_type(predicted: Tensor, questions: Sequence[Sequence[Question]]) -> dict[str, Tensor]:

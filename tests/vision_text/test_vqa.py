@@ -235,6 +235,28 @@ def test_a_question_is_answered_with_chances_in_order(batch, vocabulary):
     assert found[0][0] == ANSWERS[int(best)]
 
 
+def test_one_look_is_that_of_the_batch(batch, vocabulary):
+    model = made("attention", vocabulary)
+    look = vqa.look_for(model, batch[0][1], "Is it day or night?", vocabulary)
+    numbers = vqa.encode_questions([["is it day or night"]], vocabulary)
+    with torch.no_grad():
+        whole = model.look(batch[0][1:2], numbers)
+    assert look.words == ["is", "it", "day", "or", "night"]
+    torch.testing.assert_close(look.read, whole.read[0, 0])
+    torch.testing.assert_close(look.looked, whole.looked[0, 0])
+
+
+def test_a_quiz_asks_about_the_pictures_that_it_shows():
+    eye = nn.AvgPool2d(8)
+    quiz = vqa.make_quiz(5, eye, generator=make_generator(0), per_scene=2, types=("time",))
+    assert len(quiz.scenes) == len(quiz.questions) == 5
+    torch.testing.assert_close(quiz.grids, eye(quiz.pictures))
+    for night, asked in zip(quiz.scenes.night.tolist(), quiz.questions, strict=True):
+        assert [q.answer for q in asked] == ["night" if night else "day"] * 2
+    again = vqa.make_quiz(5, eye, generator=make_generator(0), per_scene=2, types=("time",))
+    assert torch.equal(quiz.pictures, again.pictures)
+
+
 def test_hits_are_counted_by_type_and_the_prior_knows_each_types_favourite():
     training = [[Question("is there a dog", "no", "existence")] * 2,
                 [Question("is there a dog", "yes", "existence"),

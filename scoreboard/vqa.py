@@ -1,0 +1,86 @@
+"""Answers to questions about pictures of one to three things, by type, on new scenes.
+
+All models learn from the same questions about the same scenes and read the grids of the same frozen
+eye. The last rows take from the attention model what it is made of.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from mmlib.data.batches import Batches
+from mmlib.foundations.pretraining import load_naming_eye, see
+from mmlib.runtime import make_generator
+from mmlib.training import fit
+from mmlib.vision_text import vqa
+from mmlib.vision_text.vqa import PointWise, StackedAttention
+from mmlib.world import pictures
+from mmlib.world.questions import TYPES
+from mmlib.world.twins import balanced_pairs
+
+TITLE = "Visual question answering: two streams multiplied, and two glimpses"
+TRAIN, TEST, PAIRS = 6000, 1000, 300  # scenes, scenes, pairs of them
+STEPS = {"question only": 400, "picture only": 400, "product": 900, "attention": 1800}
+
+
+def warm_then_cool(share: float) -> float:
+    """Return the learning rate's factor: up in the first twentieth, then half a cosine down."""
+    return min(1.0, 20 * share) * (0.5 + 0.5 * math.cos(math.pi * share))
+
+
+def trained(model: nn.Module, data: tuple[Tensor, ...], steps: int, seed: int) -> nn.Module:
+    """Train one model."""
+    fit(
+        model,
+        Batches(data, batch_size=32, generator=make_generator(seed)),
+        vqa.vqa_loss,
+        generator=make_generator(seed),
+        steps=steps,
+        learning_rate=4e-3,
+        schedule=warm_then_cool,
+        progress=False,
+    )
+    return model
+
+
+def run(seed: int) -> dict[str, float]:
+    """Return the accuracy by "model: type", "all", and of both answers to balanced pairs."""
+    eye = vqa.NamingGrid(load_naming_eye())
+    generator = make_generator(4000 + seed)
+    training = vqa.make_quiz(
+        TRAIN, eye, generator=generator, per_scene=8, types=vqa.TRAINING_TYPES, least=2
+    )
+    test = vqa.make_quiz(TEST, eye, generator=generator)
+    vocabulary = vqa.question_vocabulary(training.questions)
+    data = vqa.examples(training.grids, training.questions, vocabulary)
+    _, questions, _ = vqa.examples(test.grids, test.questions, vocabulary)
+    twins = balanced_pairs(PAIRS, generator=generator, split="train")
+    sides = [see(eye, pictures.draw(scenes, generator=generator)) for scenes in twins[:2]]
+    asked = vqa.encode_questions([[question.text] for question in twins.questions], vocabulary)
+    words, makers = len(vocabulary), {
+        "question only": lambda: PointWise(words, senses="question"),
+        "picture only": lambda: PointWise(words, senses="picture"),
+        "product": lambda: PointWise(words),
+        "attention": lambda: StackedAttention(words),
+    }  # fmt: skip
+    guesses = vqa.most_frequent_answers(training.questions, test.questions)
+    scores = by_type("most frequent answer", guesses, test)
+    for name, make in makers.items():
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = trained(make(), data, STEPS[name], seed)
+        scores |= by_type(name, vqa.best_answers(model, test.grids, questions), test)
+        right = [
+            vqa.best_answers(model, grids, asked) == vqa.encode_answers([[q] for q in answers])
+            for grids, answers in zip(sides, twins[2:], strict=True)
+        ]
+        scores[f"{name}: both twins"] = float((right[0] & right[1]).double().mean())
+    return scores
+
+
+def by_type(name: str, predicted: Tensor, quiz: vqa.Quiz) -> dict[str, float]:
+    """Return the accuracy for each type and for all questions."""
+    hits = vqa.hits_by_type(predicted, quiz.questions)
+    scores = {f"{name}: {kind}": float(hits[kind].double().mean()) for kind in TYPES}
+    return scores | {f"{name}: all": float(torch.cat(list(hits.values())).double().mean())}
