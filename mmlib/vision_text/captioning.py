@@ -348,7 +348,8 @@ def say_on(
 
     Args:
         longest: words a sentence has at most; then it must end.
-        begin: (batch, words), what each sentence begins with: it is only finished.
+        begin: (batch, words), what each sentence begins with: it is only finished. With (words,)
+            all begin alike.
     """
     given = _given(begin, len(pictures), longest)
     state, words = decoder.start(pictures), torch.full_like(pictures[:, 0, 0, 0], START).long()
@@ -406,37 +407,43 @@ def beam_search(
     words = torch.full((len(pictures) * beam,), START, device=pictures.device)
     for place in range(longest + 1):
         logits, after = decoder.step(words, state)
-        must_say = given[place].repeat_interleave(beam) if place in given else None
+        must_say = given[place][beams.picture].repeat_interleave(beam) if place in given else None
         found = next_word_log_probability(logits, must_end=place == longest, must_say=must_say)
         words, parents = beams.extend(found.unflatten(0, (-1, beam)), place)
-        if beams.done():
+        done = beams.done()
+        if bool(done.all()):
             break
-        # what a step leaves untouched is alike in all beams of a picture: no need to reorder it
-        state = tuple(
-            new if new is old else new[parents] for new, old in zip(after, state, strict=True)
-        )
-    return Told(beams.best, beams.best_log_probability)
+        if done.float().mean() >= 0.5:  # half of the work would be for pictures that are done
+            kept = beams.leave(done)
+            words, parents = words[kept], parents[kept]
+            state = tuple(part[parents] for part in after)
+        else:  # what a step leaves untouched is alike in all beams of a picture
+            pairs = zip(after, state, strict=True)
+            state = tuple(new if new is old else new[parents] for new, old in pairs)
+    return beams.told()
 
 
 class _Beams:
-    """The unfinished sentences of every picture, and its best finished one."""
+    """The unfinished sentences of the pictures that are not done, and the best finished ones."""
 
     def __init__(self, batch: int, beam: int, longest: int, power: float, like: Tensor) -> None:
         self.longest, self.power = longest, power
+        self.picture = torch.arange(batch, device=like.device)  # (left,) which are not done
         self.open = like.new_full((batch, beam), -torch.inf)  # log-probability; -inf: no sentence
         self.open[:, 0] = 0.0  # at first there is one, the empty one
         self.said = torch.full((batch, beam, longest + 1), PAD, device=like.device)
         self.ended = torch.zeros(batch, 1, dtype=torch.long, device=like.device)
-        self.best = self.said[:, 0].clone()
-        self.best_score = self.best_log_probability = like.new_full((batch,), -torch.inf)
+        self.best = self.said[:, 0].clone()  # of all pictures, as the next two
+        self.best_score = like.new_full((batch,), -torch.inf)
+        self.log_probability = like.new_full((batch,), -torch.inf)
 
     def extend(self, found: Tensor, place: int) -> tuple[Tensor, Tensor]:
-        """Add a word to each sentence: log-probabilities (batch, beam, vocab).
+        """Add a word to each sentence: log-probabilities (left, beam, vocab).
 
         Returns:
-            the words (batch · beam,), and which row of the last step each continues.
+            the words (left · beam,), and which row of the last step each continues.
         """
-        batch, beam, vocab = found.shape
+        left, beam, vocab = found.shape
         self.open, chosen = (self.open[:, :, None] + found).flatten(1).topk(beam)
         rank = torch.arange(beam, device=found.device)
         self.open = self.open.masked_fill(rank >= beam - self.ended, -torch.inf)
@@ -444,27 +451,37 @@ class _Beams:
         self.said = self.said.gather(1, parent[:, :, None].expand_as(self.said))
         self.said[:, :, place] = word
         self._close((word == END) & self.open.isfinite(), place + 1)
-        first = torch.arange(batch, device=found.device)[:, None] * beam
+        first = torch.arange(left, device=found.device)[:, None] * beam
         return word.flatten(), (first + parent).flatten()
 
     def _close(self, over: Tensor, length: int) -> None:
-        """Move sentences that have ended (batch, beam) out, and keep each picture's best."""
+        """Move sentences that have ended (left, beam) out, and keep each picture's best."""
         score = (self.open / length**self.power).masked_fill(~over, -torch.inf)
         top, which = score.max(dim=1)
-        better = top > self.best_score
-        rows = torch.arange(len(which), device=which.device)
-        self.best_score = torch.where(better, top, self.best_score)
-        self.best_log_probability = torch.where(
-            better, self.open[rows, which], self.best_log_probability
-        )
-        self.best = torch.where(better[:, None], self.said[rows, which], self.best)
+        (row,) = (top > self.best_score[self.picture]).nonzero(as_tuple=True)
+        better = self.picture[row]
+        self.best[better] = self.said[row, which[row]]
+        self.best_score[better] = top[row]
+        self.log_probability[better] = self.open[row, which[row]]
         self.ended = self.ended + over.sum(dim=1, keepdim=True)
         self.open = self.open.masked_fill(over, -torch.inf)
 
-    def done(self) -> bool:
-        """Whether no open sentence can still win: more words only make it less probable."""
+    def done(self) -> Tensor:
+        """Whether no open sentence can still win, (left,): more words make it less probable."""
         at_best = self.open.amax(dim=1) / (self.longest + 1) ** self.power
-        return bool((self.best_score >= at_best).all())
+        return self.best_score[self.picture] >= at_best
+
+    def leave(self, done: Tensor) -> Tensor:
+        """Leave pictures (left,) out; return the rows of the step (kept · beam,) that stay."""
+        (kept,) = (~done).nonzero(as_tuple=True)
+        self.picture, self.open = self.picture[kept], self.open[kept]
+        self.said, self.ended = self.said[kept], self.ended[kept]
+        beam = self.open.shape[1]
+        return (kept[:, None] * beam + torch.arange(beam, device=kept.device)).flatten()
+
+    def told(self) -> Told:
+        """Return the best sentence of every picture."""
+        return Told(self.best, self.log_probability)
 
 
 @torch.no_grad()
@@ -498,6 +515,7 @@ def _given(begin: Tensor | None, batch: int, longest: int) -> dict[int, Tensor]:
         raise ValueError(f"longest is {longest}, a sentence needs room for 1 word at least")
     if begin is None:
         return {}
+    begin = begin.expand(batch, -1) if begin.ndim == 1 else begin
     words = check_shape(begin, f"{batch} words", name="begin")["words"]
     if words > longest or int(begin.min()) <= END:
         raise ValueError(
