@@ -8,6 +8,11 @@ The picture is a grid of features, one vector a cell (its *annotation*). Before 
 decoder gives every cell a weight, all of one picture summing to one: its *map*. The *glimpse* is
 the weighted sum of the annotations. That is soft attention, and everything in it has a derivative.
 Hard attention draws one cell from the map instead, and needs REINFORCE to learn where to look.
+
+Two things are not in the paper, and both can be switched off. A sum over cells forgets where they
+lie, so each annotation also holds its cell's coordinates. And in X15 (eq. 1 and 4) the look before
+word t knows the state h_{t-1}, which has heard the words up to t - 2 only: here the query hears
+word t - 1, too. Without it the decoder, having said *a red*, looks for what it has not yet heard.
 """
 
 from collections import Counter
@@ -57,6 +62,7 @@ class AttentionConfig:
     hidden: int = 192  # of the LSTM
     attention: int = 64  # hidden units of the network that scores cells
     coordinates: bool = True  # each cell also knows where it lies
+    hears: bool = True  # the last word helps to choose where to look; in X15 only the state does
     gate: bool = True  # X15 section 4.2.1: β, how much the decoder looks at all
 
     def __post_init__(self) -> None:
@@ -118,9 +124,13 @@ def doubly_stochastic(maps: Tensor) -> Tensor:
 
 
 def coordinates(rows: int, columns: int) -> Tensor:
-    """Return where the cells of a grid lie: (rows · columns, 2), across and down, -1 to 1."""
-    across = (2 * torch.arange(columns) + 1) / columns - 1
-    down = (2 * torch.arange(rows) + 1) / rows - 1
+    """Return where the cells of a grid lie, (rows · columns, 2): across and down from the middle.
+
+    The unit is one cell: then a step to the next cell weighs as much as a feature, whose variance
+    over a cell is 1. With coordinates from -1 to 1 places are learned far too slowly.
+    """
+    across = torch.arange(columns) - (columns - 1) / 2
+    down = torch.arange(rows) - (rows - 1) / 2
     return torch.stack([across.repeat(rows), down.repeat_interleave(columns)], dim=1)
 
 
@@ -148,7 +158,8 @@ class AttentionDecoder(nn.Module):
         with torch.no_grad():
             self.from_hidden.bias[hidden : 2 * hidden] += 1  # at first, remember
         self.embedding = nn.Embedding(config.vocab, config.embedding)
-        self.from_word = nn.Linear(config.embedding, 4 * hidden, bias=False)
+        heard = config.attention * config.hears
+        self.from_word = nn.Linear(config.embedding, 4 * hidden + heard, bias=False)
         self.from_glimpse = nn.Linear(offered, 4 * hidden, bias=False)
         # X15 eq. 7, with a tanh: the next word from the last one, the state and the glimpse
         self.word_says = nn.Linear(config.embedding, config.embedding, bias=False)
@@ -215,9 +226,9 @@ class AttentionDecoder(nn.Module):
         if int(lengths[-1]) == 0:
             raise ValueError(f"caption {int(order[-1])} says nothing, not even END: leave it out")
         state = State(*(part[order] for part in self.start(pictures)))
-        gates = self.from_word(self.embedding(captions[order, :-1]))  # all words in one product
+        driven = self.from_word(self.embedding(captions[order, :-1]))  # all words in one product
         rows: list[list[Tensor]] = []
-        for time, now in enumerate(gates[:, : int(lengths[0])].unbind(dim=1)):
+        for time, now in enumerate(driven[:, : int(lengths[0])].unbind(dim=1)):
             left = int((lengths > time).sum())  # captions that go on
             if left < len(state.hidden):
                 state = State(*(part[:left] for part in state))
@@ -233,14 +244,19 @@ class AttentionDecoder(nn.Module):
         parts = (self.embedding(captions[:, :-1]), unrolled.hidden, unrolled.seen)
         return self._deep(*(parts if at is None else (part[at] for part in parts)))
 
-    def _advance(self, gates: Tensor, state: State) -> tuple[State, Tensor, Tensor]:
-        """Look and remember: return the next state, the gated glimpse, and where it looked."""
+    def _advance(self, driven: Tensor, state: State) -> tuple[State, Tensor, Tensor]:
+        """Look and remember, given what the last word says to the gates and to the query.
+
+        Returns:
+            the next state, the gated glimpse, and how much each cell was looked at.
+        """
         hidden = self.config.hidden
+        gates, heard = driven[:, : 4 * hidden], driven[:, 4 * hidden :]
         mine, query, beta = self.from_hidden(state.hidden).split(
             [4 * hidden, self.config.attention, 1], dim=1
         )
-        weights = self.score.weight[0]
-        maps = additive_scores(state.keys, query, weights).softmax(dim=1)  # X15 eq. 5
+        query = query + heard if self.config.hears else query
+        maps = additive_scores(state.keys, query, self.score.weight[0]).softmax(dim=1)  # eq. 5
         looks = maps if self.look is None else self.look(maps)
         seen = glimpse(state.annotations, looks)
         if self.config.gate:

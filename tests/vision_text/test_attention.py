@@ -64,12 +64,14 @@ def test_step_is_a_torch_lstm_fed_with_word_and_gated_glimpse():
     decoder, pictures = make_decoder(), make_pictures()
     words, state = torch.tensor([3, 4, 5, 6]), decoder.start(pictures)
     query, beta = decoder.from_hidden(state.hidden)[:, 4 * SMALL.hidden :].split([4, 1], dim=1)
+    driven = decoder.from_word(decoder.embedding(words))
+    query = query + driven[:, 32:]  # the query hears the last word
     scores = attention.additive_scores(state.keys, query, decoder.score.weight[0])
     seen = beta.sigmoid() * attention.glimpse(state.annotations, scores.softmax(dim=1))
     theirs = torch.nn.LSTMCell(5 + 8, 8, dtype=torch.float64)  # a glimpse has 6 + 2 numbers
     with torch.no_grad():
         theirs.weight_ih.copy_(
-            torch.cat([decoder.from_word.weight, decoder.from_glimpse.weight], dim=1)
+            torch.cat([decoder.from_word.weight[:32], decoder.from_glimpse.weight], dim=1)
         )
         theirs.weight_hh.copy_(decoder.from_hidden.weight[:32])
         theirs.bias_hh.copy_(decoder.from_hidden.bias[:32])
@@ -133,7 +135,7 @@ def test_a_shifted_thing_shifts_the_map():
 
 def test_coordinates_go_across_then_down_symmetrically():
     found = attention.coordinates(2, 4)
-    assert torch.equal(found[:4, 0], torch.tensor([-0.75, -0.25, 0.25, 0.75]))
+    assert torch.equal(found[:4, 0], torch.tensor([-1.5, -0.5, 0.5, 1.5]))
     assert torch.equal(found[:, 1], torch.tensor([-0.5] * 4 + [0.5] * 4))
 
 
@@ -162,7 +164,15 @@ def test_loss_is_that_of_captioning_plus_the_doubly_stochastic_term():
     assert attention.doubly_stochastic(torch.full((2, 6, 6), 1 / 6)) < 1e-10
 
 
-@pytest.mark.parametrize("config", [SMALL, replace(SMALL, coordinates=False)])
+def test_only_a_hearing_query_looks_where_the_last_word_says():
+    for hears in (True, False):
+        decoder, pictures = make_decoder(replace(SMALL, hears=hears)), make_pictures()
+        state = decoder.start(pictures)
+        maps = [decoder.step(torch.full((4,), word), state)[1].map for word in (4, 5)]
+        assert torch.equal(maps[0], maps[1]) is not hears
+
+
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, coordinates=False, hears=False)])
 def test_gradients_reach_every_parameter(config):
     decoder = make_decoder(config)
     attention.attention_loss(decoder, (make_pictures(), CAPTIONS)).backward()
