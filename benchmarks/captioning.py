@@ -28,7 +28,9 @@ from mmlib.vision_text.captioning import (
     next_word_log_probability,
 )
 
-CONFIG = AttentionConfig(vocab=10_000, features=512, embedding=512, hidden=512, attention=512)
+CONFIG = AttentionConfig(
+    vocab=10_000, features=512, embedding=512, hidden=512, attention=512, hears=False
+)
 SIDE, LONGEST = 14, 20  # 14 x 14 cells; words
 PICTURES, BATCH = 24, 32  # to caption; captions of a training step
 
@@ -120,25 +122,34 @@ def wild_decoder() -> AttentionDecoder:
     with global_randomness_from(make_generator(0), device=torch.device("cpu")):
         decoder = AttentionDecoder(CONFIG).eval()
     with torch.no_grad():
-        decoder.out.weight *= 12
-        decoder.out.bias[END] = END_BIAS
+        for layer in (decoder.from_word, decoder.from_hidden, decoder.from_glimpse,
+                      decoder.state_says, decoder.glimpse_says):  # fmt: skip
+            layer.weight *= 3  # the state matters
+        decoder.out.weight *= 12  # and makes some words far more likely than others
+        decoder.out.weight[END] *= 3
+        first, _ = decoder.step(torch.tensor([START]), decoder.start(random_pictures(1, 0)))
+        if first[0, END] > first[0].mean():  # END shall not come at once
+            decoder.out.weight[END] *= -1
     return decoder
 
 
-END_BIAS = 6.0  # so that sentences end after 1 to 20 words
+def random_pictures(count: int, seed: int) -> Tensor:
+    """Return features that differ from picture to picture, and in each from cell to cell."""
+    generator, features = make_generator(seed), CONFIG.features
+    each = torch.randn(count, features, 1, 1, generator=generator)
+    return (2 * each + torch.randn(count, features, SIDE, SIDE, generator=generator)).relu()
 
 
 def training_batch() -> tuple[Tensor, Tensor]:
     """Return pictures and captions of 8 to 20 words."""
     generator = make_generator(1)
-    pictures = torch.randn(BATCH, CONFIG.features, SIDE, SIDE, generator=generator).relu()
     captions = torch.randint(END + 1, CONFIG.vocab, (BATCH, LONGEST + 2), generator=generator)
     lengths = torch.randint(8, LONGEST + 1, (BATCH, 1), generator=generator)
     place = torch.arange(LONGEST + 2)
     captions = captions.masked_fill(place == lengths + 1, END)
     captions = captions.masked_fill(place > lengths + 1, PAD)
     captions[:, 0] = START
-    return pictures, captions
+    return random_pictures(BATCH, 2), captions
 
 
 def time_training(rounds: int) -> dict[str, Runs]:
@@ -168,9 +179,7 @@ def time_training(rounds: int) -> dict[str, Runs]:
 def time_search(beam: int, rounds: int) -> dict[str, Runs]:
     """Time the captions of all pictures; both must say the same sentences."""
     ours = wild_decoder()
-    tutorial, generator = Tutorial(ours).eval(), make_generator(2)
-    shape = (PICTURES, CONFIG.features, SIDE, SIDE)
-    pictures = 3 * torch.randn(shape, generator=generator).relu()
+    tutorial, pictures = Tutorial(ours).eval(), random_pictures(PICTURES, 3)
     runs = interleave(
         {
             "mmlib": lambda number: beam_search(ours, pictures, beam=beam, longest=LONGEST),
