@@ -1,0 +1,169 @@
+"""Captions with and without attention, on new scenes of one to three things.
+
+All decoders learn from the same captions of the same scenes, with as many steps and batches of the
+same size, and read the grids of the same frozen eye. What they say begins with "you can see", which
+asks for an inventory: it is exact if all in it is true and nothing is left out. For relations it
+begins with "a red bird is".
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from mmlib.data.vocabulary import Vocabulary
+from mmlib.foundations.pretraining import load_eye, see
+from mmlib.runtime import make_generator
+from mmlib.text_metrics import bleu
+from mmlib.training import fit
+from mmlib.vision_text import attention
+from mmlib.vision_text.attention import AttentionConfig, AttentionDecoder
+from mmlib.vision_text.captioning import (
+    CaptionBatches,
+    ShowAndTell,
+    caption_loss,
+    caption_vocabulary,
+    decode_captions,
+    encode_captions,
+    greedy,
+)
+from mmlib.world import pictures, sampling, words
+from mmlib.world.reading import judge, read
+from mmlib.world.scenes import Scenes
+
+TITLE = "Captions: Show and Tell, and decoders that attend"
+FORMS = ("inventory", "relation")
+TRAIN, TEST = 6000, 1000  # scenes
+STEPS = 1200  # batches of 64 captions
+
+
+class World(NamedTuple):
+    """Scenes, what the eye sees of them, and captions, lists of words."""
+
+    scenes: Scenes
+    grids: Tensor
+    captions: list[list[list[str]]]
+
+
+def make_world(count: int, seed: int, *, split: str, forms: tuple[str, ...], each: int) -> World:
+    """Draw scenes of one to three things, look at them and describe each several times."""
+    generator = make_generator(seed)
+    scenes = sampling.sample_scenes(count, generator=generator, slots=3, split=split)
+    grids = see(load_eye(), pictures.draw(scenes, generator=generator))
+    told = words.captions(
+        scenes, per_scene=each, generator=generator, forms=forms, left_to_right=True
+    )
+    return World(scenes, grids, [[sentence.split() for sentence in five] for five in told])
+
+
+def train(model: nn.Module, world: World, vocabulary: Vocabulary, seed: int) -> None:
+    """Train a decoder on the captions of a world."""
+    captions = encode_captions([c for each in world.captions for c in each], vocabulary)
+    owner = torch.arange(len(world.scenes)).repeat_interleave(len(world.captions[0]))
+    fit(
+        model,
+        CaptionBatches(world.grids, captions, owner, batch_size=64, generator=make_generator(seed)),
+        caption_loss,
+        generator=make_generator(seed),
+        steps=STEPS,
+        learning_rate=3e-3,
+        schedule=lambda done: min(1, 20 * done + 0.05) * (1 - done),
+        progress=False,
+    )
+    model.eval()
+
+
+def inventories(model: nn.Module, world: World, vocabulary: Vocabulary) -> Tensor:
+    """Return what a decoder says of each scene when asked for all that is there."""
+    begin = vocabulary.encode(["you", "can", "see"]).expand(len(world.scenes), 3)
+    return greedy(model, world.grids, begin=begin).words
+
+
+def score_sentences(sentences: list[list[str]], world: World) -> dict[str, float]:
+    """Return how true the captions are, overall and where several things are, and BLEU-4."""
+    exact = judge(sentences, world.scenes).exact.double()
+    several = world.scenes.present.sum(dim=1) >= 2
+    return {
+        "exact": float(exact.mean()),
+        "exact, 2 or 3 things": float(exact[several].mean()),
+        "BLEU-4": bleu(sentences, world.captions)[3],
+    }
+
+
+def score_relations(model: nn.Module, world: World, vocabulary: Vocabulary) -> float:
+    """Return the share of true relation words in sentences begun with "a red bird is"."""
+    rows, openings = attention.relation_openings(world.scenes)
+    begun = encode_captions(openings, vocabulary)[:, 1:-1]
+    told = greedy(model, world.grids[rows], begin=begun)
+    found = judge(decode_captions(told.words, vocabulary), world.scenes[rows])
+    return found.share_right("relation")
+
+
+def without_learning(train: World, test: World) -> dict[str, list[list[str]]]:
+    """Return the captions of two systems that only repeat inventories that they have read."""
+    lists = [[c for c in each if read(c).form == "inventory"] for each in train.captions]
+    often = Counter(tuple(c) for each in lists for c in each).most_common(1)[0][0]
+    theirs, mine = (normalize(w.grids.mean(dim=(2, 3)), dim=1) for w in (train, test))
+    nearest = (mine @ theirs.T).argmax(dim=1).tolist()
+    return {
+        "most frequent caption": [list(often)] * len(test.scenes),
+        "nearest picture's caption": [(lists[r] or train.captions[r])[0] for r in nearest],
+    }
+
+
+DECODERS: dict[str, Callable[[int], nn.Module]] = {  # from the size of the vocabulary
+    "Show and Tell": ShowAndTell,
+    "attention, no coordinates": lambda size: AttentionDecoder(
+        AttentionConfig(size, coordinates=False)
+    ),
+    "attention, one word late": lambda size: AttentionDecoder(AttentionConfig(size, hears=False)),
+    "attention": lambda size: AttentionDecoder(AttentionConfig(size)),
+}
+
+
+def run(seed: int) -> dict[str, float]:
+    """Return scores by "system: column"."""
+    first = 1000 * (seed + 1)
+    seen = make_world(TRAIN, first, split="train", forms=FORMS, each=5)
+    new = make_world(TEST, first + 1, split="train", forms=FORMS[:1], each=10)
+    unseen = make_world(TEST // 2, first + 2, split="held out", forms=FORMS[:1], each=10)
+    vocabulary = caption_vocabulary([c for each in seen.captions for c in each])
+    scores = {}
+    for name, sentences in without_learning(seen, new).items():
+        scores |= {f"{name}: {k}": v for k, v in score_sentences(sentences, new).items()}
+    for name, make in DECODERS.items():
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = make(len(vocabulary))
+        train(model, seen, vocabulary, seed)
+        found = score_decoder(model, new, vocabulary)
+        told = decode_captions(inventories(model, unseen, vocabulary), vocabulary)
+        found["exact, unseen pairs"] = score_sentences(told, unseen)["exact"]
+        scores |= {f"{name}: {column}": value for column, value in found.items()}
+    return scores | yardsticks(new)
+
+
+def score_decoder(model: nn.Module, world: World, vocabulary: Vocabulary) -> dict[str, float]:
+    """Return all scores of a decoder on one world; pointing only where there are maps."""
+    told = inventories(model, world, vocabulary)
+    sentences = decode_captions(told, vocabulary)
+    found = score_sentences(sentences, world)
+    found["relation"] = score_relations(model, world, vocabulary)
+    if isinstance(model, AttentionDecoder):
+        named = attention.find_mentions(sentences, world.scenes)
+        maps = attention.attention_maps(model, world.grids, told)[named.caption, named.place]
+        found["pointing"] = float(attention.points_at(maps, named.seen).double().mean())
+    return found
+
+
+def yardsticks(world: World) -> dict[str, float]:
+    """Return how often a random pixel, and an ideal map, would point at what a caption names."""
+    named = attention.find_mentions([each[0] for each in world.captions], world.scenes)
+    best = attention.ideal_maps(named.seen, rows=8, columns=8)
+    return {
+        "uniform map: pointing": float(named.seen.double().mean()),
+        "ideal map: pointing": float(attention.points_at(best, named.seen).double().mean()),
+    }
