@@ -49,7 +49,7 @@ def run(seed: int) -> dict[str, float]:
     eye = vqa.NamingGrid(load_naming_eye())
     generator = make_generator(4000 + seed)
     training = vqa.make_quiz(
-        TRAIN, eye, generator=generator, per_scene=8, types=vqa.TRAINING_TYPES, least=2
+        TRAIN, eye, generator=generator, per_scene=8, types=vqa.TRAINING_TYPES, things=(2, 4)
     )
     test = vqa.make_quiz(TEST, eye, generator=generator)
     vocabulary = vqa.question_vocabulary(training.questions)

@@ -33,26 +33,29 @@ from mmlib.world.scenes import Scenes
 SENSES = ("both", "question", "picture")
 # What to ask in training: what is hard oftener, and easier questions that lead there.
 TRAINING_TYPES = (
-    *("existence", "colour", "time", "existence", "colour", "position", "position"),
-    *("count",) * 3,
-    *("together",) * 3,
-    *("comparison",) * 4,
-    *("relation",) * 6,
+    *("existence", "colour", "time", "position"),
+    *("count", "together", "comparison", "comparison", "relation", "relation"),
 )
 GLIMPSES = 2  # StackedAttention reads and looks twice
-GAIN = 6.0  # on the scores of its attention: from the first step on they differ clearly
+LOUD = 4.0
 
 
 @dataclass(frozen=True)
 class VqaConfig:
     """The sizes of the models."""
 
-    channels: int = 128 + len(WORDS)  # of the grid that ``NamingGrid`` gives
+    features: int = 128  # of a cell of the grid that ``NamingGrid`` gives
+    named: int = len(WORDS)  # the words that it says of a cell, after the features
     embedding: int = 48  # length of a word's vector
     hidden: int = 64  # of the LSTM that reads the question
     fused: int = 96  # of what is multiplied point by point
-    key: int = 64  # of what a glimpse looks for and what a cell offers
-    meters: int = 2  # ways in which a glimpse adds up how much it finds
+    value: int = 64  # of what is taken from a cell
+    meters: int = 12  # ways in which a glimpse adds up how much it finds
+
+    @property
+    def channels(self) -> int:
+        """How long the list of numbers of a cell is."""
+        return self.features + self.named
 
 
 class Quiz(NamedTuple):
@@ -69,6 +72,7 @@ class Look(NamedTuple):
 
     words: list[str]
     read: Tensor  # (words, glimpses): how much each glimpse reads each word
+    wanted: Tensor  # (glimpses, named): how much it wants each of the eye's words
     looked: Tensor  # (glimpses, rows, columns): where each looks
 
 
@@ -77,6 +81,7 @@ class Looked(NamedTuple):
 
     answers: Tensor  # (batch, questions, answers) logits
     read: Tensor  # (batch, questions, words, glimpses): how much each glimpse reads each word
+    wanted: Tensor  # (batch, questions, glimpses, named): how much it wants each of the eye's words
     looked: Tensor  # (batch, questions, glimpses, rows, columns): where each looks, sums to 1
 
 
@@ -133,18 +138,23 @@ def make_quiz(
     generator: torch.Generator,
     per_scene: int = 6,
     types: Sequence[str] = TYPES,
-    least: int = 1,
+    things: tuple[int, int] = (1, 3),
     split: str = "train",
 ) -> Quiz:
-    """Draw ``count`` scenes of ``least`` to three things, look at them and ask about each."""
-    scenes = sample_scenes(count, generator=generator, slots=3, least=least, split=split)
+    """Draw ``count`` scenes with so many ``things``, look at them and ask about each."""
+    least, slots = things
+    scenes = sample_scenes(count, generator=generator, slots=slots, least=least, split=split)
     pictures = draw(scenes, generator=generator)
     questions = ask(scenes, per_scene=per_scene, generator=generator, types=types)
     return Quiz(scenes, pictures, see(eye, pictures), questions)
 
 
 class NamingGrid(nn.Module):
-    """The frozen eye's grid, and beside its features how likely it gives each word to each cell."""
+    """The frozen eye's grid: of each cell its features, standardised, and the eye's words for it.
+
+    A word counts from 0 (not here) to ``LOUD`` (here). Most are 0 nearly everywhere, so that at
+    their own size those that are there would be drowned by the features.
+    """
 
     def __init__(self, eye: NamingEye) -> None:
         super().__init__()
@@ -154,7 +164,8 @@ class NamingGrid(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Return (batch, channels, rows, columns) for pictures (batch, 3, height, width)."""
         grid = self.eye(pictures)
-        return torch.cat([grid, 2 * torch.sigmoid(self.words(grid))], dim=1)
+        features = layer_norm(grid.movedim(1, -1), grid.shape[1:2]).movedim(-1, 1)
+        return torch.cat([features, LOUD * torch.sigmoid(self.words(grid))], dim=1)
 
 
 class QuestionReader(nn.Module):
@@ -224,12 +235,13 @@ class PointWise(nn.Module):
 class StackedAttention(nn.Module):
     """Read, look and measure, twice; then let the question weigh what was measured.
 
-    Each glimpse reads its own words of the question (attention over words), looks for them in the
-    picture (attention over cells, as Y16 section 3.3) and measures where it looked, how widely, and
-    how much it found. It is stacked in its reading: the second glimpse is kept from the words that
-    the first has read. (Y16 stacks the looking: what the first look found is added to the query of
-    the second.) The question then scales, feature by feature and without a bias, what was measured
-    and the difference between both glimpses (P18 equation 2 without its shift): "left of" times
+    Each glimpse reads its own words of the question (attention over words), makes of them a query,
+    which says how much it wants each of the eye's words, and looks where the eye has given them
+    (attention over cells, as Y16 section 3.3). It measures where it looked, how widely, and how
+    much it found. It is stacked in its reading: the second glimpse is kept from the words that the
+    first has read. (Y16 stacks the looking: what the first look found is added to the query of the
+    second.) The question then scales, feature by feature and without a bias, what was measured and
+    the difference between both glimpses (P18 equation 2 without its shift): "left of" times
     "smaller x".
     """
 
@@ -240,14 +252,13 @@ class StackedAttention(nn.Module):
         context = config.embedding + config.hidden
         self.read = nn.Linear(context, GLIMPSES)
         nn.init.normal_(self.read.weight, std=0.2)  # so that the two differ from the first step on
-        self.query = nn.Linear(context, config.key, bias=False)
-        self.key = nn.Linear(config.channels, config.key, bias=False)
-        self.value = nn.Linear(config.channels, config.key)
-        self.around = nn.Conv2d(config.key, config.key, 3, padding=1)
-        self.meter = nn.Linear(config.key, config.key * config.meters, bias=False)
-        self.threshold = nn.Parameter(torch.full((config.meters, 1), 3.0))
+        self.query = nn.Linear(context, config.named, bias=False)
+        self.value = nn.Linear(config.channels, config.value)
+        self.around = nn.Conv2d(config.value, config.value, 3, padding=1)
+        self.meter = nn.Linear(config.value, config.meters)
+        self.threshold = nn.Parameter(torch.tensor(2.0))
         self.asked = nn.Linear(config.hidden, config.fused)
-        self.found = nn.Linear(GLIMPSES * config.key, config.fused)
+        self.found = nn.Linear(GLIMPSES * config.value, config.fused)
         measures = 5 + config.meters
         self.weigh = nn.Linear(config.hidden, config.fused, bias=False)
         self.compare = nn.Linear((GLIMPSES + 1) * measures, config.fused, bias=False)
@@ -267,31 +278,26 @@ class StackedAttention(nn.Module):
         context, last, there = self.reader(questions.flatten(0, 1))
         last = last.unflatten(0, asked)
         read = read_in_turn(self.read(context), there)  # (items, words, glimpses)
-        query = self.query(read.mT @ context).unflatten(0, asked)  # (…, questions, glimpses, key)
-        cells, values = self.cells(grids)
-        keys = torch.cat([self.key(cells), self.meter(values)], dim=-1)
-        keys = keys.unflatten(2, (-1, self.config.key))  # (batch, cells, 1 + meters, key)
-        scores = torch.einsum("bqgk,bcmk->bqgmc", query, keys) * (GAIN / self.config.key**0.5)
-        where = scores[..., 0, :].softmax(dim=-1)  # (batch, questions, glimpses, cells)
-        seen = torch.einsum("bqgc,bck->bqgk", where, values).flatten(2)
-        measured = measure(scores, where, self.threshold, sizes["rows"])
+        query = self.query(read.mT @ context).unflatten(0, asked)  # (…, questions, glimpses, named)
+        named = grids[:, self.config.features :].flatten(2)  # (batch, named, cells)
+        scores = query @ named[:, None]  # (batch, questions, glimpses, cells)
+        where, values = scores.softmax(dim=-1), self.values(grids)
+        seen = (where @ values[:, None]).flatten(2)
+        per_cell = torch.relu(self.meter(values))[:, None]  # (batch, 1, cells, meters)
+        measured = measure(scores, where, per_cell, self.threshold, sizes["rows"])
         first, second = measured.unbind(dim=2)
         compared = self.compare(torch.cat([first - second, first, second], dim=-1))
         product = torch.tanh(self.asked(last)) * torch.tanh(self.found(seen))
         modulated = self.weigh(last) * compared
         logits = self.answer(torch.cat([product, modulated, measured.flatten(2), last], dim=-1))
-        return Looked(
-            logits,
-            read.unflatten(0, asked),
-            where.unflatten(-1, (sizes["rows"], sizes["columns"])),
-        )
+        looked = where.unflatten(-1, grids.shape[2:])
+        return Looked(logits, read.unflatten(0, asked), query, looked)
 
-    def cells(self, grids: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each cell's features, standardised, and values that know the cells around it."""
-        features = layer_norm(grids.flatten(2).mT, grids.shape[1:2])  # (batch, cells, channels)
-        values = torch.relu(self.value(features))
+    def values(self, grids: Tensor) -> Tensor:
+        """Return what is taken from each cell, (batch, cells, value); it knows the cells around."""
+        values = torch.relu(self.value(grids.flatten(2).mT))
         near = self.around(values.mT.unflatten(2, grids.shape[2:]))  # edges, ends, gaps between two
-        return features, values + torch.relu(near).flatten(2).mT
+        return values + torch.relu(near).flatten(2).mT
 
 
 def read_in_turn(scores: Tensor, there: Tensor) -> Tensor:
@@ -311,15 +317,18 @@ def read_in_turn(scores: Tensor, there: Tensor) -> Tensor:
     return torch.stack(turns, dim=2)
 
 
-def measure(scores: Tensor, where: Tensor, threshold: Tensor, rows: int) -> Tensor:
-    """Return what a glimpse measures: place, spread, how much, and how good the best cell is.
+def measure(
+    scores: Tensor, where: Tensor, per_cell: Tensor, threshold: Tensor, rows: int
+) -> Tensor:
+    """Return what a glimpse measures: place, spread, the best cell's score, and how much there is.
 
     Place and spread are the mean and the variance of the cells' coordinates under the attention
-    ``where``, x then y, from -1 (left, top) to 1. How much is a sum over cells of σ(score -
-    threshold): softmax attention always sums to one and could not count.
+    ``where``, x then y, from -1 (left, top) to 1. How much is Σ σ(score - threshold) · per_cell
+    over the cells: softmax attention always sums to one and could not count.
 
     Args:
-        scores: (batch, questions, glimpses, 1 + meters, cells); where: without the fourth axis.
+        scores, where: (batch, questions, glimpses, cells).
+        per_cell: (batch, 1, cells, meters), what each meter counts a cell for.
 
     Returns:
         (batch, questions, glimpses, 5 + meters)
@@ -332,9 +341,9 @@ def measure(scores: Tensor, where: Tensor, threshold: Tensor, rows: int) -> Tens
     at = torch.stack([x, y], dim=-1).flatten(0, 1).to(where.dtype)  # (cells, 2)
     place = where @ at
     spread = where @ at.square() - place.square()
-    amount = torch.sigmoid(scores[..., 1:, :] - threshold).sum(dim=-1) / 4
-    best = torch.tanh(scores[..., 0, :].amax(dim=-1, keepdim=True) / 4)
-    return torch.cat([place, 2 * spread, amount, best], dim=-1)
+    best = torch.tanh(scores.amax(dim=-1, keepdim=True) / 4)
+    amount = torch.sigmoid(scores - threshold) @ per_cell / 4
+    return torch.cat([place, 2 * spread, best, amount], dim=-1)
 
 
 def check_batch(grids: Tensor, questions: Tensor, config: VqaConfig) -> dict[str, int]:
@@ -387,10 +396,10 @@ def look_for(model: StackedAttention, grid: Tensor, text: str, vocabulary: Vocab
 
     Arguments and errors are those of ``answer_question``.
     """
-    batch = Batches((grid[None], encode_questions([[text]], vocabulary)), batch_size=1)
-    read = predict(model, batch, lambda m, pair: m.look(*pair).read)[0, 0]
-    looked = predict(model, batch, lambda m, pair: m.look(*pair).looked)[0, 0]
-    return Look(tokens_of(text), read, looked)
+    questions = encode_questions([[text]], vocabulary)
+    with torch.no_grad():
+        found = model.look(*(t.to(model.threshold.device) for t in (grid[None], questions)))
+    return Look(tokens_of(text), *(t[0, 0].cpu() for t in found[1:]))
 
 
 def hits_by_type(predicted: Tensor, questions: Sequence[Sequence[Question]]) -> dict[str, Tensor]:

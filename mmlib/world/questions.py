@@ -234,6 +234,8 @@ def _choose_comparison(sight: Sight, dice: random.Random) -> Topic | None:
         names = [(t.kind, t.colour if dice.random() < 0.5 else "") for t in sight.things]
         pairs = [(one, other) for one in names for other in names]
     dice.shuffle(pairs)
+    if dice.random() < 0.5:  # rather two kinds that are there: one alone gives less away
+        pairs.sort(key=lambda pair: not sight.of(*pair[1]))
     for one, other in pairs:
         topic = Topic("comparison", dice.choice(((one, other), (other, one))), word)
         if one != other and answer(topic, sight):

@@ -1,5 +1,7 @@
 """Visual question answering: every formula against loops or torch, laws, training, bad input."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -14,7 +16,7 @@ from mmlib.vision_text.vqa import PointWise, StackedAttention, VqaConfig
 from mmlib.world.questions import ANSWERS, TYPES, Question, ask
 from mmlib.world.sampling import sample_scenes
 
-TINY = VqaConfig(channels=6, embedding=12, hidden=16, fused=24, key=12)
+TINY = VqaConfig(features=6, named=5, embedding=12, hidden=16, fused=24, value=12, meters=3)
 MODELS = {
     "point-wise": lambda words: PointWise(words, TINY),
     "question only": lambda words: PointWise(words, TINY, senses="question"),
@@ -36,7 +38,7 @@ def vocabulary(asked):
 
 @pytest.fixture(scope="module")
 def batch(asked, vocabulary):
-    grids = 3 * torch.randn(8, 6, 4, 4, generator=make_generator(2)).relu()
+    grids = 3 * torch.randn(8, 11, 4, 4, generator=make_generator(2)).relu()
     return vqa.examples(grids, asked, vocabulary)
 
 
@@ -67,8 +69,12 @@ def test_the_named_grid_is_the_eyes_with_its_words_beside_it():
         grid, seen = named(pictures), eye(pictures)
     assert grid.shape == (2, named.channels, 4, 4)
     assert named.channels == VqaConfig().channels
-    torch.testing.assert_close(grid[:, -len(WORDS) :], 2 / (1 + torch.exp(-seen.cells)))
-    torch.testing.assert_close(grid[:, : -len(WORDS)], eye.eye(pictures).detach())
+    chances = 1 / (1 + torch.exp(-seen.cells))
+    torch.testing.assert_close(grid[:, -len(WORDS) :], 4 * chances)
+    with torch.no_grad():
+        features = eye.eye(pictures)
+    mean, spread = features.mean(1, keepdim=True), features.var(1, correction=0, keepdim=True)
+    torch.testing.assert_close(grid[:, : -len(WORDS)], (features - mean) / (spread + 1e-5).sqrt())
 
 
 def test_the_reader_is_torchs_own_cell_word_by_word(vocabulary):
@@ -135,10 +141,12 @@ def test_what_one_glimpse_reads_is_closed_to_the_next():
 
 
 def test_measures_by_loops():
-    """Expected place, variance, soft count and best match, from their definitions."""
-    scores = torch.randn(1, 1, 1, 3, 6, generator=make_generator(0))
-    where, threshold = scores[..., 0, :].softmax(dim=-1), torch.tensor([[1.0], [2.0]])
-    found = vqa.measure(scores, where, threshold, 2)[0, 0, 0].tolist()  # 2 rows, 3 columns
+    """Expected place, variance, best match and soft count, from their definitions."""
+    generator = make_generator(0)
+    scores = torch.randn(1, 1, 1, 6, generator=generator)
+    per_cell = torch.rand(1, 1, 6, 2, generator=generator)
+    where, threshold = scores.softmax(dim=-1), torch.tensor(0.5)
+    found = vqa.measure(scores, where, per_cell, threshold, 2)[0, 0, 0].tolist()  # 3 columns
     cells = [(x, y) for y in (-0.5, 0.5) for x in (-2 / 3, 0.0, 2 / 3)]
     weights = where[0, 0, 0].tolist()
     for axis in (0, 1):
@@ -146,10 +154,12 @@ def test_measures_by_loops():
         square = sum(w * cell[axis] ** 2 for w, cell in zip(weights, cells, strict=True))
         assert found[axis] == pytest.approx(mean, abs=1e-6)
         assert found[2 + axis] == pytest.approx(2 * (square - mean**2), abs=1e-6)
+    assert found[4] == pytest.approx(math.tanh(max(scores.flatten().tolist()) / 4))
     for meter in (0, 1):
-        yes = torch.sigmoid(scores[0, 0, 0, 1 + meter] - threshold[meter]).sum()
-        assert found[4 + meter] == pytest.approx(float(yes) / 4)
-    assert found[6] == pytest.approx(float(torch.tanh(scores[0, 0, 0, 0].max() / 4)))
+        counted = [
+            per_cell[0, 0, c, meter] / (1 + math.exp(0.5 - scores[0, 0, 0, c])) for c in range(6)
+        ]
+        assert found[5 + meter] == pytest.approx(float(sum(counted)) / 4)
 
 
 def test_looking_is_attention_and_a_mirrored_picture_moves_it(batch, vocabulary):
@@ -244,6 +254,8 @@ def test_one_look_is_that_of_the_batch(batch, vocabulary):
     assert look.words == ["is", "it", "day", "or", "night"]
     torch.testing.assert_close(look.read, whole.read[0, 0])
     torch.testing.assert_close(look.looked, whole.looked[0, 0])
+    named = batch[0][1, -5:].flatten(1)  # (named, cells): the maps follow from what is wanted
+    torch.testing.assert_close(look.looked.flatten(1), (look.wanted @ named).softmax(dim=1))
 
 
 def test_a_quiz_asks_about_the_pictures_that_it_shows():
@@ -282,7 +294,7 @@ def test_an_unknown_word_is_named_with_the_nearest_known_ones(batch, vocabulary)
 def test_bad_input_is_refused(batch, vocabulary):
     model = made("attention", vocabulary)
     grids, questions, _ = batch
-    with pytest.raises(ValueError, match=r"grids has shape \(8, 5, 4, 4\).*need size 6"):
+    with pytest.raises(ValueError, match=r"grids has shape \(8, 5, 4, 4\).*need size 11"):
         model(grids[:, :5], questions)
     with pytest.raises(TypeError, match=r"grids has dtype torch\.int64"):
         model(grids.long(), questions)
