@@ -308,7 +308,7 @@ def new_things(count: int, *, generator: torch.Generator) -> tuple[Tensor, Tenso
 
 def new_sounds(count: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return a second of sound each, (count, 16000), and how many kinds it holds, 0 to 3."""
-    scenes = sampling.sample_scenes(count, generator=generator, slots=3)
+    scenes = sampling.sample_scenes(count, generator=generator, slots=3, sounding=0.75)
     waves = sounds.listen(scenes, seconds=1.0, generator=generator)
     return waves, heard_labels(scenes).sum(dim=1).long()
 
