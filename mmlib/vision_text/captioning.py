@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import adaptive_max_pool2d, cross_entropy
 
 from mmlib.data.vocabulary import Vocabulary
 from mmlib.shapes import check_floating, check_shape
@@ -194,16 +194,17 @@ class ShowAndTellConfig:
     """The sizes of a captioner, and what it sees of the grid."""
 
     features: int = 128  # of each cell of the eye's grid
-    rows: int = 8  # of the grid
-    columns: int = 8
-    places: bool = True  # the picture vector is the whole grid; False: its mean and its maximum
-    embedding: int = 128  # length of a word's vector
-    hidden: int = 256  # units of the LSTM
-    dropout: float = 0.2  # share of the picture vector and of h that is left out in training
+    regions: tuple[int, int] = (1, 1)  # rows and columns of regions; the vector has a part for each
+    embedding: int = 96  # length of a word's vector
+    hidden: int = 192  # units of the LSTM
+    dropout: float = 0.1  # share of the picture vector and of h that is left out in training
 
 
 class ShowAndTell(nn.Module):
-    """The picture is the LSTM's first input, as if it were a word; then it tells (section 3.1).
+    """The picture sets the LSTM's memory, then it tells (section 3.1).
+
+    In the paper the picture is the first input, as if it were a word. Then it has to pass the
+    gates; setting h and c outright says the same, and is learned much sooner.
 
     Args:
         vocab: how many words there are, markers included.
@@ -213,26 +214,26 @@ class ShowAndTell(nn.Module):
         super().__init__()
         config = config or ShowAndTellConfig()
         self.config = config
-        seen = config.features * (config.rows * config.columns if config.places else 2)
-        self.norm = nn.LayerNorm(config.features)  # brings the cells to one scale
-        self.show = nn.Linear(seen, config.embedding)
+        seen = config.features * (1 + config.regions[0] * config.regions[1])
+        self.norm = nn.BatchNorm1d(seen)  # each feature to mean 0 and variance 1
+        self.show = nn.Linear(seen, 2 * config.hidden)
         self.embed = nn.Embedding(vocab, config.embedding, padding_idx=PAD)
         self.cell = LSTMCell(config.embedding, config.hidden)
         self.dropout = nn.Dropout(config.dropout)
         self.tell = nn.Linear(config.hidden, vocab)
 
     def start(self, pictures: Tensor) -> State:
-        """Show the LSTM the pictures (batch, features, rows, columns); return its h and c."""
-        wanted = f"batch {self.config.features} {self.config.rows} {self.config.columns}"
-        check_shape(pictures, wanted, name="pictures")
+        """Show the LSTM the pictures (batch, features, rows, columns): return its first h and c.
+
+        What is shown is the mean of the grid, and the maximum in each region.
+        """
+        axes = f"batch {self.config.features} rows columns"
+        check_shape(pictures, axes, name="pictures")
         check_floating(pictures, name="pictures")
-        cells = self.norm(pictures.flatten(2).mT)  # (batch, cells, features)
-        if self.config.places:
-            seen = cells.flatten(1)
-        else:
-            seen = torch.cat([cells.mean(dim=1), cells.amax(dim=1)], dim=1)
-        nothing = seen.new_zeros(len(seen), self.config.hidden)
-        return self.cell(self.show(self.dropout(seen)), (nothing, nothing))
+        most = adaptive_max_pool2d(pictures, self.config.regions)  # (batch, features, *regions)
+        seen = self.norm(torch.cat([pictures.mean(dim=(2, 3)), most.flatten(1)], dim=1))
+        h, c = torch.tanh(self.show(self.dropout(seen))).chunk(2, dim=1)
+        return h, c
 
     def step(self, words: Tensor, state: State) -> tuple[Tensor, State]:
         """Hear the last words (batch,); return the logits of the next, and the new state."""
