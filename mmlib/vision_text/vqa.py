@@ -48,9 +48,9 @@ class VqaConfig:
     named: int = len(WORDS)  # the words that it says of a cell, after the features
     embedding: int = 48  # length of a word's vector
     hidden: int = 64  # of the LSTM that reads the question
-    fused: int = 96  # of what is multiplied point by point
+    fused: int = 128  # of what is multiplied point by point
     value: int = 64  # of what is taken from a cell
-    meters: int = 12  # ways in which a glimpse adds up how much it finds
+    meters: int = 8  # ways of each sort in which a glimpse adds up how much it finds
 
     @property
     def channels(self) -> int:
@@ -169,7 +169,7 @@ class NamingGrid(nn.Module):
 
 
 class QuestionReader(nn.Module):
-    """Word vectors and an LSTM over them."""
+    """Word vectors and an LSTM over them, its states standardised: at first they are very small."""
 
     def __init__(self, words: int, config: VqaConfig) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ class QuestionReader(nn.Module):
         """
         there = questions != 0
         vectors = self.embed(questions)
-        states, _ = self.lstm(vectors)
+        states = layer_norm(self.lstm(vectors)[0], (self.lstm.hidden_size,))
         last = states[torch.arange(len(states)), there.sum(dim=1) - 1]
         return torch.cat([vectors, states], dim=-1), last, there
 
@@ -227,9 +227,17 @@ class PointWise(nn.Module):
             last = self.reader(questions.flatten(0, 1))[1]
             fused = fused * torch.tanh(self.question(last)).unflatten(0, questions.shape[:2])
         if self.senses != "question":
-            summary = torch.cat([grids.mean(dim=(2, 3)), grids.amax(dim=(2, 3))], dim=1)
-            fused = fused * torch.tanh(self.picture(summary))[:, None]  # the product
+            fused = fused * torch.tanh(self.picture(summarise(grids)))[:, None]  # the product
         return self.answer(fused).expand(-1, sizes["questions"], -1)
+
+
+def summarise(grids: Tensor) -> Tensor:
+    """Return mean and maximum over the cells of grids, (batch, 2 · channels), standardised.
+
+    A15 likewise brings the picture's vector to one length ("norm I") before it is multiplied.
+    """
+    summary = torch.cat([grids.mean(dim=(2, 3)), grids.amax(dim=(2, 3))], dim=1)
+    return layer_norm(summary, summary.shape[1:])
 
 
 class StackedAttention(nn.Module):
@@ -256,10 +264,11 @@ class StackedAttention(nn.Module):
         self.value = nn.Linear(config.channels, config.value)
         self.around = nn.Conv2d(config.value, config.value, 3, padding=1)
         self.meter = nn.Linear(config.value, config.meters)
+        self.outline = nn.Conv2d(1, config.meters, 3, padding=1)
         self.threshold = nn.Parameter(torch.tensor(2.0))
         self.asked = nn.Linear(config.hidden, config.fused)
         self.found = nn.Linear(GLIMPSES * config.value, config.fused)
-        measures = 5 + config.meters
+        measures = 5 + 2 * config.meters
         self.weigh = nn.Linear(config.hidden, config.fused, bias=False)
         self.compare = nn.Linear((GLIMPSES + 1) * measures, config.fused, bias=False)
         together = 2 * config.fused + GLIMPSES * measures + config.hidden
@@ -283,8 +292,8 @@ class StackedAttention(nn.Module):
         scores = query @ named[:, None]  # (batch, questions, glimpses, cells)
         where, values = scores.softmax(dim=-1), self.values(grids)
         seen = (where @ values[:, None]).flatten(2)
-        per_cell = torch.relu(self.meter(values))[:, None]  # (batch, 1, cells, meters)
-        measured = measure(scores, where, per_cell, self.threshold, sizes["rows"])
+        amounts = self.amounts(scores, values, sizes["rows"])
+        measured = torch.cat([measure(scores, where, sizes["rows"]), amounts], dim=-1)
         first, second = measured.unbind(dim=2)
         compared = self.compare(torch.cat([first - second, first, second], dim=-1))
         product = torch.tanh(self.asked(last)) * torch.tanh(self.found(seen))
@@ -298,6 +307,19 @@ class StackedAttention(nn.Module):
         values = torch.relu(self.value(grids.flatten(2).mT))
         near = self.around(values.mT.unflatten(2, grids.shape[2:]))  # edges, ends, gaps between two
         return values + torch.relu(near).flatten(2).mT
+
+    def amounts(self, scores: Tensor, values: Tensor, rows: int) -> Tensor:
+        """Return how much each glimpse finds, (batch, questions, glimpses, 2 · meters).
+
+        Softmax attention always sums to one: it cannot count. So a cell is judged on its own,
+        σ(score - threshold), and two sorts of meters add up over the cells: what is in the cells
+        that are found, and the outlines, corners and ends of the patch that they form.
+        """
+        found = torch.sigmoid(scores - self.threshold)  # (batch, questions, glimpses, cells)
+        things = found @ torch.relu(self.meter(values))[:, None]
+        patches = self.outline(found.flatten(0, 2).unflatten(1, (1, rows, -1)))
+        outlines = torch.relu(patches).sum(dim=(2, 3)).unflatten(0, scores.shape[:3])
+        return torch.cat([things, outlines], dim=-1) / 4
 
 
 def read_in_turn(scores: Tensor, there: Tensor) -> Tensor:
@@ -317,21 +339,17 @@ def read_in_turn(scores: Tensor, there: Tensor) -> Tensor:
     return torch.stack(turns, dim=2)
 
 
-def measure(
-    scores: Tensor, where: Tensor, per_cell: Tensor, threshold: Tensor, rows: int
-) -> Tensor:
-    """Return what a glimpse measures: place, spread, the best cell's score, and how much there is.
+def measure(scores: Tensor, where: Tensor, rows: int) -> Tensor:
+    """Return what a glimpse measures: place, spread, and how well the best cell suits.
 
     Place and spread are the mean and the variance of the cells' coordinates under the attention
-    ``where``, x then y, from -1 (left, top) to 1. How much is Σ σ(score - threshold) · per_cell
-    over the cells: softmax attention always sums to one and could not count.
+    ``where``, x then y, from -1 (left, top) to 1.
 
     Args:
-        scores, where: (batch, questions, glimpses, cells).
-        per_cell: (batch, 1, cells, meters), what each meter counts a cell for.
+        scores, where: (..., glimpses, cells), row by row.
 
     Returns:
-        (batch, questions, glimpses, 5 + meters)
+        (..., glimpses, 5)
     """
     columns = where.shape[-1] // rows
     y, x = torch.meshgrid(
@@ -342,8 +360,7 @@ def measure(
     place = where @ at
     spread = where @ at.square() - place.square()
     best = torch.tanh(scores.amax(dim=-1, keepdim=True) / 4)
-    amount = torch.sigmoid(scores - threshold) @ per_cell / 4
-    return torch.cat([place, 2 * spread, best, amount], dim=-1)
+    return torch.cat([place, 2 * spread, best], dim=-1)
 
 
 def check_batch(grids: Tensor, questions: Tensor, config: VqaConfig) -> dict[str, int]:

@@ -33,7 +33,8 @@ def asked():
 
 @pytest.fixture(scope="module")
 def vocabulary(asked):
-    return vqa.question_vocabulary(asked)
+    time = Question("is it day or night", "day", "time")
+    return vqa.question_vocabulary([*asked, [time]])
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +90,10 @@ def test_the_reader_is_torchs_own_cell_word_by_word(vocabulary):
         state = (torch.zeros(1, 16), torch.zeros(1, 16))
         for place in range(length):
             state = cell(reader.embed(questions[row : row + 1, place]), state)
-            torch.testing.assert_close(context[row, place, 12:], state[0][0])
-        torch.testing.assert_close(last[row], state[0][0])
+            hidden = state[0][0]
+            standard = (hidden - hidden.mean()) / (hidden.var(correction=0) + 1e-5).sqrt()
+            torch.testing.assert_close(context[row, place, 12:], standard)
+        torch.testing.assert_close(last[row], standard)
 
 
 def test_point_wise_is_the_product_of_two_vectors(batch, vocabulary):
@@ -98,6 +101,8 @@ def test_point_wise_is_the_product_of_two_vectors(batch, vocabulary):
     grids, questions, _ = batch
     last = model.reader(questions[:, 1])[1]
     picture = torch.stack([torch.cat([g.mean((1, 2)), g.flatten(1).max(1).values]) for g in grids])
+    mean, spread = picture.mean(1, keepdim=True), picture.var(1, correction=0, keepdim=True)
+    picture = (picture - mean) / (spread + 1e-5).sqrt()
     asked = (last @ model.question.weight.T + model.question.bias).tanh()
     seen = (picture @ model.picture.weight.T + model.picture.bias).tanh()
     expected = model.answer(torch.stack([a * b for a, b in zip(asked, seen, strict=True)]))
@@ -141,12 +146,10 @@ def test_what_one_glimpse_reads_is_closed_to_the_next():
 
 
 def test_measures_by_loops():
-    """Expected place, variance, best match and soft count, from their definitions."""
-    generator = make_generator(0)
-    scores = torch.randn(1, 1, 1, 6, generator=generator)
-    per_cell = torch.rand(1, 1, 6, 2, generator=generator)
-    where, threshold = scores.softmax(dim=-1), torch.tensor(0.5)
-    found = vqa.measure(scores, where, per_cell, threshold, 2)[0, 0, 0].tolist()  # 3 columns
+    """Expected place, variance and best match, from their definitions."""
+    scores = torch.randn(1, 1, 1, 6, generator=make_generator(0))
+    where = scores.softmax(dim=-1)
+    found = vqa.measure(scores, where, 2)[0, 0, 0].tolist()  # 2 rows, 3 columns
     cells = [(x, y) for y in (-0.5, 0.5) for x in (-2 / 3, 0.0, 2 / 3)]
     weights = where[0, 0, 0].tolist()
     for axis in (0, 1):
@@ -155,11 +158,27 @@ def test_measures_by_loops():
         assert found[axis] == pytest.approx(mean, abs=1e-6)
         assert found[2 + axis] == pytest.approx(2 * (square - mean**2), abs=1e-6)
     assert found[4] == pytest.approx(math.tanh(max(scores.flatten().tolist()) / 4))
-    for meter in (0, 1):
-        counted = [
-            per_cell[0, 0, c, meter] / (1 + math.exp(0.5 - scores[0, 0, 0, c])) for c in range(6)
-        ]
-        assert found[5 + meter] == pytest.approx(float(sum(counted)) / 4)
+
+
+def test_amounts_by_loops(vocabulary):
+    """Soft counts of cells, and of 3 x 3 patterns in the map of what was found."""
+    model, generator = made("attention", vocabulary), make_generator(0)
+    scores = 3 * torch.randn(1, 1, 2, 16, generator=generator)
+    values = torch.rand(1, 16, 12, generator=generator)
+    with torch.no_grad():
+        amounts = model.amounts(scores, values, 4)[0, 0, 1]
+        found = torch.sigmoid(scores[0, 0, 1] - model.threshold)
+        things = sum(found[c] * model.meter(values[0, c]).relu() for c in range(16)) / 4
+        padded = torch.zeros(6, 6)
+        padded[1:5, 1:5] = found.reshape(4, 4)
+        patterns = torch.zeros(3)
+        for row in range(4):
+            for column in range(4):
+                window = padded[row : row + 3, column : column + 3]
+                patterns += (
+                    (model.outline.weight[:, 0] * window).sum((1, 2)) + model.outline.bias
+                ).relu()
+    torch.testing.assert_close(amounts, torch.cat([things, patterns / 4]))
 
 
 def test_looking_is_attention_and_a_mirrored_picture_moves_it(batch, vocabulary):
