@@ -1,18 +1,14 @@
 """Answers to questions about pictures of one to three things, by type, on new scenes.
 
 All models learn from the same questions about the same scenes and read the grids of the same frozen
-eye. The last rows take from the attention model what it is made of.
+eye.
 """
 
-import math
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmlib.data.batches import Batches
 from mmlib.foundations.pretraining import load_naming_eye, see
 from mmlib.runtime import make_generator
-from mmlib.training import fit
 from mmlib.vision_text import vqa
 from mmlib.vision_text.vqa import PointWise, StackedAttention
 from mmlib.world import pictures
@@ -22,26 +18,6 @@ from mmlib.world.twins import balanced_pairs
 TITLE = "Visual question answering: two streams multiplied, and two glimpses"
 TRAIN, TEST, PAIRS = 6000, 1000, 300  # scenes, scenes, pairs of them
 STEPS = {"question only": 400, "picture only": 400, "product": 900, "attention": 1800}
-
-
-def warm_then_cool(share: float) -> float:
-    """Return the learning rate's factor: up in the first twentieth, then half a cosine down."""
-    return min(1.0, 20 * share) * (0.5 + 0.5 * math.cos(math.pi * share))
-
-
-def trained(model: nn.Module, data: tuple[Tensor, ...], steps: int, seed: int) -> nn.Module:
-    """Train one model."""
-    fit(
-        model,
-        Batches(data, batch_size=32, generator=make_generator(seed)),
-        vqa.vqa_loss,
-        generator=make_generator(seed),
-        steps=steps,
-        learning_rate=4e-3,
-        schedule=warm_then_cool,
-        progress=False,
-    )
-    return model
 
 
 def run(seed: int) -> dict[str, float]:
@@ -69,7 +45,8 @@ def run(seed: int) -> dict[str, float]:
     for name, make in makers.items():
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            model = trained(make(), data, STEPS[name], seed)
+            model = make()
+        vqa.train(model, data, steps=STEPS[name], generator=make_generator(seed), progress=False)
         scores |= by_type(name, vqa.best_answers(model, test.grids, questions), test)
         right = [
             vqa.best_answers(model, grids, asked) == vqa.encode_answers([[q] for q in answers])

@@ -11,6 +11,7 @@ several questions about each picture at once: (batch, questions, words) → (bat
 answers).
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from mmlib.data.batches import Batches
 from mmlib.data.vocabulary import Vocabulary
 from mmlib.foundations.pretraining import WORDS, NamingEye, see
 from mmlib.shapes import check_floating, check_shape
-from mmlib.training import predict
+from mmlib.training import History, fit, predict
 from mmlib.world.pictures import draw
 from mmlib.world.questions import ANSWERS, TYPES, Question, ask
 from mmlib.world.sampling import sample_scenes
@@ -169,7 +170,7 @@ class NamingGrid(nn.Module):
 
 
 class QuestionReader(nn.Module):
-    """Word vectors and an LSTM over them, its states standardised: at first they are very small."""
+    """Word vectors and an LSTM over them."""
 
     def __init__(self, words: int, config: VqaConfig) -> None:
         super().__init__()
@@ -185,7 +186,7 @@ class QuestionReader(nn.Module):
         """
         there = questions != 0
         vectors = self.embed(questions)
-        states = layer_norm(self.lstm(vectors)[0], (self.lstm.hidden_size,))
+        states, _ = self.lstm(vectors)
         last = states[torch.arange(len(states)), there.sum(dim=1) - 1]
         return torch.cat([vectors, states], dim=-1), last, there
 
@@ -225,7 +226,8 @@ class PointWise(nn.Module):
         fused = torch.ones((), device=grids.device)
         if self.senses != "picture":
             last = self.reader(questions.flatten(0, 1))[1]
-            fused = fused * torch.tanh(self.question(last)).unflatten(0, questions.shape[:2])
+            standard = layer_norm(last, last.shape[1:])  # as the picture: it is very small at first
+            fused = fused * torch.tanh(self.question(standard)).unflatten(0, questions.shape[:2])
         if self.senses != "question":
             fused = fused * torch.tanh(self.picture(summarise(grids)))[:, None]  # the product
         return self.answer(fused).expand(-1, sizes["questions"], -1)
@@ -379,6 +381,34 @@ def vqa_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     """Return the mean cross-entropy of a batch (grids, questions, answers) of ``examples``."""
     grids, questions, answers = batch
     return cross_entropy(model(grids, questions).flatten(0, 1), answers.flatten())
+
+
+def train(
+    model: nn.Module,
+    data: tuple[Tensor, Tensor, Tensor],
+    *,
+    steps: int,
+    generator: torch.Generator,
+    progress: bool = True,
+) -> History:
+    """Train any of the models on ``examples``, in batches of 32 pictures, and tell how it went.
+
+    The learning rate rises in the first twentieth of the steps and falls along half a cosine.
+    """
+
+    def warm_then_cool(share: float) -> float:
+        return min(1.0, 20 * share) * (0.5 + 0.5 * math.cos(math.pi * share))
+
+    return fit(
+        model,
+        Batches(data, batch_size=32, generator=generator),
+        vqa_loss,
+        generator=generator,
+        steps=steps,
+        learning_rate=4e-3,
+        schedule=warm_then_cool,
+        progress=progress,
+    )
 
 
 def best_answers(

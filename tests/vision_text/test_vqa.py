@@ -90,10 +90,14 @@ def test_the_reader_is_torchs_own_cell_word_by_word(vocabulary):
         state = (torch.zeros(1, 16), torch.zeros(1, 16))
         for place in range(length):
             state = cell(reader.embed(questions[row : row + 1, place]), state)
-            hidden = state[0][0]
-            standard = (hidden - hidden.mean()) / (hidden.var(correction=0) + 1e-5).sqrt()
-            torch.testing.assert_close(context[row, place, 12:], standard)
-        torch.testing.assert_close(last[row], standard)
+            torch.testing.assert_close(context[row, place, 12:], state[0][0])
+        torch.testing.assert_close(last[row], state[0][0])
+
+
+def standard(vectors):
+    """Return vectors (items, size) with mean 0 and standard deviation 1 each."""
+    mean, spread = vectors.mean(1, keepdim=True), vectors.var(1, correction=0, keepdim=True)
+    return (vectors - mean) / (spread + 1e-5).sqrt()
 
 
 def test_point_wise_is_the_product_of_two_vectors(batch, vocabulary):
@@ -101,10 +105,8 @@ def test_point_wise_is_the_product_of_two_vectors(batch, vocabulary):
     grids, questions, _ = batch
     last = model.reader(questions[:, 1])[1]
     picture = torch.stack([torch.cat([g.mean((1, 2)), g.flatten(1).max(1).values]) for g in grids])
-    mean, spread = picture.mean(1, keepdim=True), picture.var(1, correction=0, keepdim=True)
-    picture = (picture - mean) / (spread + 1e-5).sqrt()
-    asked = (last @ model.question.weight.T + model.question.bias).tanh()
-    seen = (picture @ model.picture.weight.T + model.picture.bias).tanh()
+    asked = (standard(last) @ model.question.weight.T + model.question.bias).tanh()
+    seen = (standard(picture) @ model.picture.weight.T + model.picture.bias).tanh()
     expected = model.answer(torch.stack([a * b for a, b in zip(asked, seen, strict=True)]))
     torch.testing.assert_close(model(grids, questions)[:, 1], expected)
 
@@ -233,8 +235,7 @@ def test_same_seed_same_training(batch, vocabulary):
     losses = []
     for seed in (1, 1, 2):
         model = made("attention", vocabulary, seed)
-        history = fit(model, [batch], vqa.vqa_loss, generator=make_generator(0), steps=3,
-                      progress=False)  # fmt: skip
+        history = vqa.train(model, batch, steps=3, generator=make_generator(0), progress=False)
         losses.append(history.losses)
     assert losses[0] == losses[1] != losses[2]
 
