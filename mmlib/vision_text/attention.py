@@ -9,8 +9,10 @@ decoder gives every cell a weight, all of one picture summing to one: its *map*.
 the weighted sum of the annotations. That is soft attention, and everything in it has a derivative.
 Hard attention draws one cell from the map instead, and needs REINFORCE to learn where to look.
 
-Two things are not in the paper, and both can be switched off. A sum over cells forgets where they
-lie, so each annotation also holds its cell's coordinates. And in X15 (eq. 1 and 4) the look before
+Three things are not in the paper; each can be switched off. A sum over cells forgets where they
+lie, so each annotation also holds its cell's coordinates. The coordinates of the last few glimpses,
+the *trail*, have a short, linear way to the next word: *left of* is the sign of a difference of two
+of them, and through the LSTM it is learned far too slowly. And in X15 (eq. 1 and 4) the look before
 word t knows the state h_{t-1}, which has heard the words up to t - 2 only: here the query hears
 word t - 1, too. Without it the decoder, having said *a red*, looks for what it has not yet heard.
 """
@@ -40,6 +42,7 @@ class State(NamedTuple):
     cell: Tensor  # (batch, hidden), the LSTM's memory
     annotations: Tensor  # (batch, cells, features), the picture
     keys: Tensor  # (batch, cells, attention), its part of the scores, computed once
+    trail: Tensor  # (batch, 2 · (trail + 1)), where the last looks lay, the newest first
     map: Tensor  # (batch, cells), where the last look went
 
 
@@ -48,6 +51,7 @@ class Unrolled(NamedTuple):
 
     hidden: Tensor  # (batch, time, hidden): all of this is 0 where there is no word
     seen: Tensor  # (batch, time, features), the gated glimpse
+    trail: Tensor  # (batch, time, 2 · (trail + 1))
     maps: Tensor  # (batch, time, cells)
     looks: Tensor  # (batch, time, cells): the maps, or what the decoder's ``look`` made of them
 
@@ -62,6 +66,7 @@ class AttentionConfig:
     hidden: int = 192  # of the LSTM
     attention: int = 64  # hidden units of the network that scores cells
     coordinates: bool = True  # each cell also knows where it lies
+    trail: int = 4  # earlier looks whose coordinates help to choose the word; needs coordinates
     hears: bool = True  # the last word helps to choose where to look; in X15 only the state does
     gate: bool = True  # X15 section 4.2.1: β, how much the decoder looks at all
 
@@ -70,6 +75,13 @@ class AttentionConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} is {value!r}, it must be a whole number of 1 or more")
+        if isinstance(self.trail, bool) or not isinstance(self.trail, int) or self.trail < 0:
+            raise ValueError(f"trail is {self.trail!r}, it must be a whole number of 0 or more")
+
+    @property
+    def places(self) -> int:
+        """How many looks are remembered with their coordinates, the current one included."""
+        return self.trail + 1 if self.coordinates and self.trail else 0
 
 
 def additive_scores(keys: Tensor, query: Tensor, weights: Tensor) -> Tensor:
@@ -166,6 +178,8 @@ class AttentionDecoder(nn.Module):
         self.state_says = nn.Linear(hidden, config.embedding)
         self.glimpse_says = nn.Linear(offered, config.embedding, bias=False)
         self.out = nn.Linear(config.embedding, config.vocab)
+        if config.places:
+            self.trail_says = nn.Linear(2 * config.places, config.vocab, bias=False)
 
     def start(self, pictures: Tensor) -> State:
         """Take in pictures (batch, features, rows, columns), the grids of an eye.
@@ -187,7 +201,8 @@ class AttentionDecoder(nn.Module):
             where = where.expand(len(annotations), -1, -1)
             annotations = torch.cat([annotations, where], dim=2)
         nowhere = annotations.new_zeros(annotations.shape[:2])
-        return State(hidden, cell, annotations, self.key(annotations), nowhere)
+        trail = annotations.new_zeros(len(annotations), 2 * self.config.places)
+        return State(hidden, cell, annotations, self.key(annotations), trail, nowhere)
 
     def step(self, words: Tensor, state: State) -> tuple[Tensor, State]:
         """Hear the last words (batch,); return the logits of the next (batch, vocab) and the state.
@@ -196,7 +211,7 @@ class AttentionDecoder(nn.Module):
         """
         embedded = self.embedding(words)
         state, seen, _ = self._advance(self.from_word(embedded), State(*state))
-        return self._deep(embedded, state.hidden, seen), state
+        return self._deep(embedded, state.hidden, seen, state.trail), state
 
     def forward(self, pictures: Tensor, captions: Tensor, at: Tensor | None = None) -> Tensor:
         """Return the logits of every next word, the true words before it given.
@@ -233,7 +248,7 @@ class AttentionDecoder(nn.Module):
             if left < len(state.hidden):
                 state = State(*(part[:left] for part in state))
             state, seen, looks = self._advance(now[:left], state)
-            parts = (state.hidden, seen, state.map, looks)
+            parts = (state.hidden, seen, state.trail, state.map, looks)
             rows.append([functional.pad(p, (0, 0, 0, len(order) - left)) for p in parts])
         back, empty = order.argsort(), captions.shape[1] - 1 - len(rows)
         columns = (torch.stack(column, dim=1)[back] for column in zip(*rows, strict=True))
@@ -241,7 +256,7 @@ class AttentionDecoder(nn.Module):
 
     def say(self, captions: Tensor, unrolled: Unrolled, at: Tensor | None = None) -> Tensor:
         """Return the logits after what was unrolled; the layer over the vocabulary comes once."""
-        parts = (self.embedding(captions[:, :-1]), unrolled.hidden, unrolled.seen)
+        parts = (self.embedding(captions[:, :-1]), *unrolled[:3])
         return self._deep(*(parts if at is None else (part[at] for part in parts)))
 
     def _advance(self, driven: Tensor, state: State) -> tuple[State, Tensor, Tensor]:
@@ -259,18 +274,21 @@ class AttentionDecoder(nn.Module):
         maps = additive_scores(state.keys, query, self.score.weight[0]).softmax(dim=1)  # eq. 5
         looks = maps if self.look is None else self.look(maps)
         seen = glimpse(state.annotations, looks)
+        trail = torch.cat([seen[:, -2:], state.trail], dim=1)[:, : 2 * self.config.places]
         if self.config.gate:
             seen = torch.sigmoid(beta) * seen
         gates = gates + mine + self.from_glimpse(seen)  # X15 eq. 1
         let_in, keep, new, show = gates.split(hidden, dim=1)  # torch's order
         cell = torch.sigmoid(keep) * state.cell + torch.sigmoid(let_in) * torch.tanh(new)
-        state = state._replace(hidden=torch.sigmoid(show) * torch.tanh(cell), cell=cell, map=maps)
+        hidden = torch.sigmoid(show) * torch.tanh(cell)
+        state = state._replace(hidden=hidden, cell=cell, trail=trail, map=maps)
         return state, seen, looks
 
-    def _deep(self, embedded: Tensor, hidden: Tensor, seen: Tensor) -> Tensor:
-        """Return logits (..., vocab) from the last word, the state and the glimpse (X15 eq. 7)."""
+    def _deep(self, embedded: Tensor, hidden: Tensor, seen: Tensor, trail: Tensor) -> Tensor:
+        """Return logits (..., vocab) from the last word, state, glimpse (X15 eq. 7) and trail."""
         said = self.word_says(embedded) + self.state_says(hidden) + self.glimpse_says(seen)
-        return self.out(torch.tanh(said))
+        logits = self.out(torch.tanh(said))
+        return logits + self.trail_says(trail) if self.config.places else logits
 
 
 def attention_loss(

@@ -164,6 +164,25 @@ def test_loss_is_that_of_captioning_plus_the_doubly_stochastic_term():
     assert attention.doubly_stochastic(torch.full((2, 6, 6), 1 / 6)) < 1e-10
 
 
+def test_trail_holds_the_mean_places_of_the_last_looks():
+    decoder, pictures = make_decoder(replace(SMALL, trail=2)), make_pictures()
+    state, where = decoder.start(pictures), attention.coordinates(2, 3).double()
+    assert torch.equal(state.trail, torch.zeros(4, 6).double())
+    looked = []
+    for word in (1, 4, 5, 6):
+        _, state = decoder.step(torch.full((4,), word), state)
+        looked.insert(0, state.map @ where)
+        so_far = torch.cat(looked[:3], dim=1)
+        assert torch.allclose(state.trail[:, : so_far.shape[1]], so_far)
+
+
+@pytest.mark.parametrize("without", [{"trail": 0}, {"coordinates": False}])
+def test_without_trail_or_coordinates_there_is_no_short_way(without):
+    decoder = make_decoder(replace(SMALL, **without))
+    assert not any("trail" in name for name, _ in decoder.named_parameters())
+    assert decoder.unroll(make_pictures(), CAPTIONS).trail.shape == (4, 5, 0)
+
+
 def test_only_a_hearing_query_looks_where_the_last_word_says():
     for hears in (True, False):
         decoder, pictures = make_decoder(replace(SMALL, hears=hears)), make_pictures()
@@ -302,6 +321,8 @@ def test_refuses_what_does_not_fit():
     decoder, pictures = make_decoder(), make_pictures()
     with pytest.raises(ValueError, match="hidden is 0, it must be a whole number of 1 or more"):
         AttentionConfig(vocab=5, hidden=0)
+    with pytest.raises(ValueError, match="trail is -1, it must be a whole number of 0 or more"):
+        AttentionConfig(vocab=5, trail=-1)
     with pytest.raises(ValueError, match=r"pictures has shape .* need size 6"):
         decoder.start(pictures[:, :5])
     with pytest.raises(TypeError, match=r"pictures has dtype torch.int64"):
