@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import importlib
 import json
+import re
 import time
 from pathlib import Path
 
@@ -16,15 +17,30 @@ from mmlib.metrics import mean_and_interval
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+PARTS = ("foundations", "vision_text", "vision_audio", "vision_3d")
+IMPORT = re.compile(r"^from ([\w.]+) import ([\w, ]+)", re.MULTILINE)
 SYSTEMS = sorted(path.stem for path in HERE.glob("[!_]*.py"))
 
 
 def code_digest(name: str) -> str:
-    """Return a digest of what a system's scores depend on: its module here and its chapter's."""
-    digest = hashlib.sha256((HERE / f"{name}.py").read_bytes())
-    for path in sorted((HERE.parent / "mmlib").glob(f"*/{name}.py")):
+    """Return a digest of what a system's scores depend on most: its module and its chapters'."""
+    digest = hashlib.sha256()
+    for path in sorted(sources(HERE / f"{name}.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def sources(path: Path) -> set[Path]:
+    """Return a module of the scoreboard, those of it that it imports, and the chapters of all."""
+    found = {path}
+    for module, names in IMPORT.findall(path.read_text(encoding="utf-8")):
+        for dotted in (module, *(f"{module}.{name.strip()}" for name in names.split(","))):
+            other = HERE.parent.joinpath(*dotted.split(".")).with_suffix(".py")
+            if other.is_file() and other.parent == HERE:
+                found |= sources(other)
+            elif other.is_file() and other.parent.name in PARTS:
+                found.add(other)
+    return found
 
 
 def earlier_runs(name: str) -> dict[str, dict[str, float]]:

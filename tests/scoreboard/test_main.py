@@ -59,6 +59,12 @@ def test_changed_code_is_run_again(system, monkeypatch):
     assert system.seeds == [0, 1, 0, 1]
 
 
+def test_scores_depend_on_their_module_and_the_chapters_it_uses():
+    found = {path.name for path in board.sources(board.HERE / "attention_parts.py")}
+    assert {"attention_parts.py", "attention.py", "captioning.py"} <= found
+    assert "training.py" not in found
+
+
 def test_the_stored_scores_are_of_the_code_as_it_is():
     for path in sorted((board.HERE / "results").glob("*.json")):
         assert json.loads(path.read_text())["code"] == board.code_digest(path.stem), (
