@@ -5,10 +5,10 @@ on where it was.
 """
 
 import argparse
+import ast
 import hashlib
 import importlib
 import json
-import re
 import time
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from mmlib.metrics import mean_and_interval
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PARTS = ("foundations", "vision_text", "vision_audio", "vision_3d")
-IMPORT = re.compile(r"^from ([\w.]+) import ([\w, ]+)", re.MULTILINE)
 SYSTEMS = sorted(path.stem for path in HERE.glob("[!_]*.py"))
 
 
@@ -33,8 +32,10 @@ def code_digest(name: str) -> str:
 def sources(path: Path) -> set[Path]:
     """Return a module of the scoreboard, those of it that it imports, and the chapters of all."""
     found = {path}
-    for module, names in IMPORT.findall(path.read_text(encoding="utf-8")):
-        for dotted in (module, *(f"{module}.{name.strip()}" for name in names.split(","))):
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        for dotted in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
             other = HERE.parent.joinpath(*dotted.split(".")).with_suffix(".py")
             if other.is_file() and other.parent == HERE:
                 found |= sources(other)
