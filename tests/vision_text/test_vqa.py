@@ -56,6 +56,19 @@ def test_words_are_numbered_from_one_and_padded_with_zeros(vocabulary):
     assert numbers[1, 0, 3:].tolist() == [0, 0]
 
 
+def test_a_plural_is_its_singular_and_an_ending():
+    asked = [[Question("is there a bird", "no", "existence")],
+             [Question("how many birds are there", "one", "count"),
+              Question("how many dogs are there", "one", "count")]]  # fmt: skip
+    words = vqa.question_vocabulary(asked)
+    assert "birds" not in words
+    assert "dogs" in words  # no singular is known: it stays whole
+    assert vqa.pieces_of("Birds? Dogs, is", words) == ["bird", "-s", "dogs", "is"]
+    assert vqa.pieces_of("frogs", words) == ["frogs"]  # and will be an unknown word
+    numbers = vqa.encode_questions([["birds"], ["bird"]], words)
+    assert numbers[0, 0, 0] == numbers[1, 0, 0]
+
+
 def test_examples_hold_the_answers(asked, batch):
     _, questions, answers = batch
     assert questions.shape[:2] == answers.shape == (8, 3)
@@ -275,7 +288,7 @@ def test_one_look_is_that_of_the_batch(batch, vocabulary):
     torch.testing.assert_close(look.read, whole.read[0, 0])
     torch.testing.assert_close(look.looked, whole.looked[0, 0])
     named = batch[0][1, -5:].flatten(1)  # (named, cells): the maps follow from what is wanted
-    torch.testing.assert_close(look.looked.flatten(1), (look.wanted @ named).softmax(dim=1))
+    torch.testing.assert_close(look.looked.flatten(1), (3 * look.wanted @ named).softmax(1))
 
 
 def test_a_quiz_asks_about_the_pictures_that_it_shows():
