@@ -17,7 +17,7 @@ from mmlib.world.twins import balanced_pairs
 
 TITLE = "Visual question answering: two streams multiplied, and two glimpses"
 TRAIN, TEST, PAIRS = 5000, 1000, 300  # scenes, scenes, pairs of them
-STEPS = {"question only": 300, "picture only": 200, "product": 900, "attention": 1500}
+STEPS = {"question only": 300, "picture only": 200, "product": 1200, "attention": 1500}
 
 
 def run(seed: int) -> dict[str, float]:

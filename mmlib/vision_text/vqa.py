@@ -35,7 +35,7 @@ SENSES = ("both", "question", "picture")
 # What to ask in training: what is hard oftener, and easier questions that lead there.
 TRAINING_TYPES = (
     *("existence", "colour", "time", "position"),
-    *("count", "together", "comparison", "comparison", "relation", "relation"),
+    *("count", "count", "together", "comparison", "comparison", "relation", "relation"),
 )
 PLURAL = "-s"  # the ending of a plural, a word of its own
 GLIMPSES = 2  # StackedAttention reads and looks twice
@@ -53,7 +53,7 @@ class VqaConfig:
     hidden: int = 64  # of the LSTM that reads the question
     fused: int = 128  # of what is multiplied point by point
     value: int = 64  # of what is taken from a cell
-    meters: int = 8  # ways of each sort in which a glimpse adds up how much it finds
+    meters: int = 12  # ways of each sort in which a glimpse adds up how much it finds
 
     @property
     def channels(self) -> int:
@@ -412,7 +412,7 @@ def train(
     generator: torch.Generator,
     progress: bool = True,
 ) -> History:
-    """Train any of the models on ``examples``, in batches of 32 pictures, and tell how it went.
+    """Train any of the models on ``examples``, in batches of 24 pictures, and tell how it went.
 
     The learning rate rises in the first twentieth of the steps and falls along half a cosine.
     """
@@ -422,7 +422,7 @@ def train(
 
     return fit(
         model,
-        Batches(data, batch_size=32, generator=generator),
+        Batches(data, batch_size=24, generator=generator),
         vqa_loss,
         generator=generator,
         steps=steps,
