@@ -5,18 +5,25 @@ eye.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from mmlib.data.vocabulary import Vocabulary
 from mmlib.foundations.pretraining import load_naming_eye, see
 from mmlib.runtime import make_generator
 from mmlib.vision_text import vqa
 from mmlib.vision_text.vqa import PointWise, StackedAttention
 from mmlib.world import pictures
 from mmlib.world.questions import TYPES
-from mmlib.world.twins import balanced_pairs
+from mmlib.world.twins import Twins, balanced_pairs
 
 TITLE = "Visual question answering: two streams multiplied, and two glimpses"
 TRAIN, TEST, PAIRS = 5000, 1000, 300  # scenes, scenes, pairs of them
+MODELS = {
+    "question only": lambda words: PointWise(words, senses="question"),
+    "picture only": lambda words: PointWise(words, senses="picture"),
+    "product": PointWise,
+    "attention": StackedAttention,
+}
 STEPS = {"question only": 300, "picture only": 200, "product": 1200, "attention": 1500}
 
 
@@ -31,29 +38,30 @@ def run(seed: int) -> dict[str, float]:
     vocabulary = vqa.question_vocabulary(training.questions)
     data = vqa.examples(training.grids, training.questions, vocabulary)
     _, questions, _ = vqa.examples(test.grids, test.questions, vocabulary)
-    twins = balanced_pairs(PAIRS, generator=generator, split="train")
-    sides = [see(eye, pictures.draw(scenes, generator=generator)) for scenes in twins[:2]]
-    asked = vqa.encode_questions([[question.text] for question in twins.questions], vocabulary)
-    words, makers = len(vocabulary), {
-        "question only": lambda: PointWise(words, senses="question"),
-        "picture only": lambda: PointWise(words, senses="picture"),
-        "product": lambda: PointWise(words),
-        "attention": lambda: StackedAttention(words),
-    }  # fmt: skip
+    pairs = balanced_pairs(PAIRS, generator=generator, split="train")
+    sides = [see(eye, pictures.draw(scenes, generator=generator)) for scenes in pairs[:2]]
     guesses = vqa.most_frequent_answers(training.questions, test.questions)
     scores = by_type("most frequent answer", guesses, test)
-    for name, make in makers.items():
+    for name, make in MODELS.items():
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            model = make()
+            model = make(len(vocabulary))
         vqa.train(model, data, steps=STEPS[name], generator=make_generator(seed), progress=False)
         scores |= by_type(name, vqa.best_answers(model, test.grids, questions), test)
-        right = [
-            vqa.best_answers(model, grids, asked) == vqa.encode_answers([[q] for q in answers])
-            for grids, answers in zip(sides, twins[2:], strict=True)
-        ]
-        scores[f"{name}: both twins"] = float((right[0] & right[1]).double().mean())
+        scores[f"{name}: both twins"] = both_right(model, sides, pairs, vocabulary)
     return scores
+
+
+def both_right(
+    model: nn.Module, sides: list[Tensor], pairs: Twins, vocabulary: Vocabulary
+) -> float:
+    """Return the share of balanced pairs of which both answers are right."""
+    asked = vqa.encode_questions([[question.text] for question in pairs.questions], vocabulary)
+    one, two = (
+        vqa.best_answers(model, grids, asked) == vqa.encode_answers([[q] for q in answers])
+        for grids, answers in zip(sides, pairs[2:], strict=True)
+    )
+    return float((one & two).double().mean())
 
 
 def by_type(name: str, predicted: Tensor, quiz: vqa.Quiz) -> dict[str, float]:
