@@ -15,7 +15,17 @@ import mmlib
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE-PROSE")
-FOLDERS = ("benchmarks", "book", "mmlib", "notebooks", "scoreboard", "tests", "tools", r"\.ci", r"\.github")
+FOLDERS = (
+    "benchmarks",
+    "book",
+    "mmlib",
+    "notebooks",
+    "scoreboard",
+    "tests",
+    "tools",
+    r"\.ci",
+    r"\.github",
+)
 FILE = re.compile(r"(\.?[\w<>*-]+/)*[\w<>*.-]+\.(bib|cff|ipynb|md|sh|svg|toml|txt|yml)")
 INSIDE = re.compile(rf"(?<![\w/.])({'|'.join(FOLDERS)})/[\w<>*./-]*")
 CHAPTER = re.compile(r"\]\((notebooks/(?!homework|labs)\w+/\d+_\w+)\.ipynb\)")
