@@ -34,7 +34,8 @@ def main(wanted: str) -> None:
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         pip(*pin, *extras["optional-dependencies"]["book"])
     else:
-        pip("-r", "requirements.txt")
+        # compiled once here: else every notebook's kernel waits seconds for its imports
+        pip("--compile-bytecode", "-r", "requirements.txt")
         pip("--no-deps", "-e", ".")
 
 
