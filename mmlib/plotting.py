@@ -177,7 +177,7 @@ def draw_word_map(
 
 
 def draw_picture(ax: Axes, picture, *, title: str = "", heat=None) -> Axes:
-    """Draw a picture (3, height, width) in 0 to 1, without axes.
+    """Draw a picture (3, height, width) in 0 to 1, without axes, pixel by pixel as it is.
 
     Args:
         heat: (rows, columns), a map such as attention, laid over the picture: what it leaves out
@@ -186,7 +186,7 @@ def draw_picture(ax: Axes, picture, *, title: str = "", heat=None) -> Axes:
     picture = np.moveaxis(np.asarray(picture), 0, -1)
     height, width = picture.shape[:2]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    ax.imshow(picture, extent=extent, interpolation="lanczos")
+    ax.imshow(picture, extent=extent, interpolation="nearest")
     if heat is not None:
         heat = np.asarray(heat, dtype=float)
         lowest, highest = heat.min(), heat.max()
