@@ -7,6 +7,8 @@ Colab and in the static book, where no kernel runs.
 import base64
 import html
 import io
+import math
+import re
 from ast import literal_eval
 from collections.abc import Sequence
 
@@ -66,14 +68,27 @@ def sound(signal, *, sample_rate: int, transcript: str) -> HTML:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence]) -> Markdown:
-    """Return a table; numbers that are not whole are shown with three significant digits."""
-    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
+    """Return a table; numbers that are not whole are shown with three significant digits.
+
+    NaN, a score that does not exist, is shown as a dash. Columns of numbers stand to the right, so
+    that their digits line up; the others, and the first, which names the rows, begin at the left.
+    """
+    columns = list(zip(*rows, strict=True))[1:]
+    sides = ["--:" if all(map(_is_number, column)) else ":--" for column in columns]
+    lines = [head, [":--", *(sides or [":--"] * (len(head) - 1))], *rows]
     return Markdown("\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines))
+
+
+def _is_number(value) -> bool:
+    """Whether a cell holds a number, or a text that starts as one, such as "0.72 ± 0.01"."""
+    return not isinstance(value, str) or bool(re.match(r"[-+−]?\.?\d|[–—-]?$", value.strip()))
 
 
 def _cell(value) -> str:
     value = value.item() if hasattr(value, "item") else value
-    return f"{value:.3g}" if isinstance(value, float) else str(value).replace("|", r"\|")
+    if not isinstance(value, float):
+        return str(value).replace("|", r"\|")
+    return "–" if math.isnan(value) else f"{value:#.3g}".rstrip(".")
 
 
 def scrub(figures: Sequence, *, labels: Sequence[str], name: str) -> HTML:

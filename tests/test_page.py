@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 import re
 
 import numpy as np
@@ -83,15 +84,34 @@ def test_a_bad_sound_is_refused(signal, message):
 
 def test_a_table_shows_three_digits_and_escapes_bars():
     text = page.table(
-        ["name", "score"], [["a|b", 0.123456], ["c", torch.tensor(2.0)], ["d", 7]]
+        ["name", "score"],
+        [["a|b", 0.123456], ["c", torch.tensor(2.0)], ["d", 7], ["e", 150.2], ["f", math.nan]],
     ).data
     assert text.splitlines() == [
         "| name | score |",
-        "| --- | --: |",
+        "| :-- | --: |",
         r"| a\|b | 0.123 |",
-        "| c | 2 |",
+        "| c | 2.00 |",
         "| d | 7 |",
+        "| e | 150 |",
+        "| f | – |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("column", "side"),
+    [
+        ([1, 0.5], "--:"),
+        (["0.72 (0.70 to 0.74)", "–", "-3"], "--:"),
+        (["12 of 20", "1,532", ".5"], "--:"),
+        (["dog 0.98, bell 0.88"], ":--"),
+        (["yes", 1], ":--"),
+        ([], ":--"),
+    ],
+)
+def test_numbers_stand_to_the_right_and_words_to_the_left(column, side):
+    text = page.table(["name", "value"], [["row", cell] for cell in column]).data
+    assert text.splitlines()[1] == f"| :-- | {side} |"
 
 
 def test_a_scrub_holds_every_picture_and_shows_the_first():
