@@ -32,6 +32,29 @@ def glue(name: str, value: float | int | str) -> None:
     )
 
 
+def glue_figure(name: str, figure) -> None:
+    """Give a figure a name, so that the page can open with it by the directive {glue:figure}.
+
+    The picture travels in the cell's stored output like a glued number; nothing is shown in the
+    cell itself.
+
+    Args:
+        figure: a matplotlib figure (anything with ``savefig``).
+    """
+    display(
+        {f"{GLUE}image/png": _png(figure, dpi=100)},
+        raw=True,
+        metadata={"scrapbook": {"name": name, "mime_prefix": GLUE}},
+    )
+
+
+def _png(figure, *, dpi: int) -> str:
+    """Return a figure as a PNG in base64."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dpi)
+    return base64.b64encode(file.getvalue()).decode()
+
+
 def _safe_text(text: str) -> str:
     """Return ``text``, in quotes if myst-nb would misread it: 17,732 as the pair (17, 732)."""
     try:
@@ -106,9 +129,7 @@ def scrub(figures: Sequence, *, labels: Sequence[str], name: str) -> HTML:
         raise ValueError(f"{len(figures)} figures and {len(labels)} labels: give each its own")
     images = []
     for place, (figure, label) in enumerate(zip(figures, labels, strict=True)):
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=100)
-        data, text = base64.b64encode(file.getvalue()).decode(), html.escape(label, quote=True)
+        data, text = _png(figure, dpi=100), html.escape(label, quote=True)
         hidden = "" if place == 0 else "hidden "
         images.append(f'<img {hidden}alt="{text}" src="data:image/png;base64,{data}">')
     script = (

@@ -36,7 +36,7 @@ def glued(notebook) -> dict[str, str]:
         for cell in notebook.cells
         if cell.cell_type == "code"
         for output in cell.outputs
-        if "scrapbook" in output.get("metadata", {})
+        if "scrapbook" in output.get("metadata", {}) and GLUE + "text/plain" in output.data
     }
 
 

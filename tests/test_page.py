@@ -11,6 +11,7 @@ import soundfile
 import torch
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from PIL import Image
 
 from mmlib import page, plotting
 
@@ -49,6 +50,17 @@ def test_a_glued_text_is_shown_as_it_is(text):
         page.glue("text", text)
     (output,) = captured.outputs
     assert format_plain_text(output.data[f"{page.GLUE}text/plain"], "") == text
+
+
+def test_a_glued_figure_is_the_figure_as_a_png():
+    InteractiveShell.instance()
+    figure, _ = plotting.new_figure(width=2, height=1)
+    with capture_output() as captured:
+        page.glue_figure("finished", figure)
+    (output,) = captured.outputs
+    assert output.metadata == {"scrapbook": {"name": "finished", "mime_prefix": page.GLUE}}
+    picture = Image.open(io.BytesIO(base64.b64decode(output.data[f"{page.GLUE}image/png"])))
+    assert picture.size == (200, 100)
 
 
 def decode(player):
