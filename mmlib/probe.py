@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -72,3 +73,43 @@ def answer_folds(features: Tensor, labels: Sequence, fold: Tensor) -> np.ndarray
         train = fold != test
         answers[~train] = linear_probe(features[train], labels[train], features[~train]).labels
     return answers
+
+
+def few_label_scores(
+    train: Tensor,
+    labels: Tensor,
+    test: Tensor,
+    truth: Tensor,
+    *,
+    count: int,
+    draws: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Train probes on few labelled items of each class, drawn anew each time; return accuracies.
+
+    With one label of each class a score hangs on which item that is: one draw is not enough.
+
+    Args:
+        train: (items, features), and **labels**: (items,) whole numbers, to draw from.
+        test: (others, features), and **truth**: (others,), to measure on.
+        count: labelled items of each class.
+        draws: how many probes.
+
+    Returns:
+        (draws,) shares of right answers.
+
+    Raises:
+        ValueError: a class has fewer items than ``count``, or as ``linear_probe``.
+    """
+    sizes = labels.unique(return_counts=True)[1]
+    if int(sizes.min()) < count:
+        raise ValueError(
+            f"a class has {int(sizes.min())} items, {count} labels of each are asked for: get more"
+        )
+    scores = []
+    for _ in range(draws):
+        order = torch.randperm(len(labels), generator=generator)
+        few = torch.cat([order[labels[order] == label][:count] for label in labels.unique()])
+        answers = torch.as_tensor(linear_probe(train[few], labels[few], test).labels)
+        scores.append((answers == truth).double().mean())
+    return torch.stack(scores)

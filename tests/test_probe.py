@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from mmlib.probe import answer_folds, linear_probe
+from mmlib.probe import answer_folds, few_label_scores, linear_probe
 from mmlib.runtime import make_generator
 
 X = torch.randn(400, 6, generator=make_generator(0))
@@ -63,3 +63,25 @@ def test_every_fold_is_answered_by_the_others():
 def test_bad_input_is_refused(train, labels, test, message):
     with pytest.raises(ValueError, match=message):
         linear_probe(train, labels, test)
+
+
+def test_few_labels_are_drawn_of_each_class_and_anew():
+    labels = torch.arange(60) % 3
+    features = torch.eye(3)[labels] + 0.01 * torch.randn(60, 3, generator=make_generator(0))
+    found = few_label_scores(
+        features, labels, features, labels, count=1, draws=4, generator=make_generator(1)
+    )
+    assert found.tolist() == [1.0] * 4
+    rough = features + 1.5 * torch.randn(60, 3, generator=make_generator(2))
+    one, five = (
+        few_label_scores(
+            rough, labels, rough, labels, count=count, draws=8, generator=make_generator(1)
+        )
+        for count in (1, 10)
+    )
+    assert len(one.unique()) > 1
+    assert one.mean() < five.mean() < 1
+    with pytest.raises(ValueError, match="a class has 20 items, 21 labels"):
+        few_label_scores(
+            rough, labels, rough, labels, count=21, draws=1, generator=make_generator(1)
+        )
