@@ -12,6 +12,27 @@ _WIKITEXT = "https://raw.githubusercontent.com/pytorch/examples/main/word_langua
 _FLICKR8K = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
 _COCO = "https://s3.amazonaws.com/images.cocodataset.org"
 _MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task2/raw"
+_VGGSS = (
+    "https://raw.githubusercontent.com/hche11/Localizing-Visual-Sounds-the-Hard-Way/"
+    "8fe8cbbf810e804cf8cc9b244bb5d77ec8aa8315/metadata"
+)
+_SENOCAK = (
+    "https://raw.githubusercontent.com/ardasnck/learning_to_localize_sound_source/"
+    "89205e9b0af21be847d29deeaded140604e77229"
+)
+_LIPNET = "https://raw.githubusercontent.com/rizkiarm/LipNet"
+_GRID = f"{_LIPNET}/dc721efc302176eec9634908ff388ad332a30380/evaluation/samples"
+_GRID_MORE = f"{_LIPNET}/1dcea8209f90bc240213d636372cd93059c32c51/evaluation/samples"
+_GRID_CLIPS = {
+    "bbaf2n": "e468120039e208b5ff9b9e269f8dc96bbddc45701f8dddcf2c0ae21abc0df546",
+    "brbk7n": "2122707c6dd3b59a32b5272870afb37397dc6b20cf52241cf8ff7cfda7b3efa3",
+    "lbax4n": "8f80c8ced6a8cb47d55c5c01704d4669b410369af653f6be7fbda9003337dedf",
+    "lbbc2a": "9447e5e0732eeaf4444b5ba1e3412c8a9e194975ba7c814fa64c4c41c83d4e4c",
+    "lrwp9a": "1a6c86fc5e7d4e9ee66a891f188f9a648c9b8be3bdc2431d73ac7e533aa70b3f",
+    "lwbsza": "09090d1f7a8a946233a015a1b4258fafcb790ed6dbbd884ed88ae51fe36841a0",
+    "pwij3p": "a610d98c101dde3587cc66d70cb569d3b1d0111cfad90bd0037e47e21316beda",
+    "sbia1a": "768e49272122f1577839db576ea00146d08e83d778c7fe8b9ca1b194dff57c7d",
+}
 
 
 @dataclass(frozen=True)
@@ -256,6 +277,64 @@ DATA_SETS: dict[str, DataSet] = {
             "Reasoning. ACL 2017. doi:10.18653/v1/P17-2034",
             probe="nlvr/dev/dev.json",
             note="drawn pictures of three boxes; the archive also holds the texts of NLVR2",
+        ),
+        DataSet(
+            name="sound-localization-annotations",
+            page="https://github.com/hche11/Localizing-Visual-Sounds-the-Hard-Way",
+            sources=(
+                Source(
+                    f"{_VGGSS}/vggss.json",
+                    "vggss/vggss.json",
+                    "ae300b4a259267e6fe839970d495862edd70bfe3da63d925bcdb34054ed3b15e",
+                ),
+                Source(
+                    f"{_VGGSS}/vggss_test.csv",
+                    "vggss/vggss_test.csv",
+                    "971081929d45caf21a148a6ca968822d96e8316331d0cc0bafb1783acb4d2c35",
+                ),
+                Source(
+                    f"{_SENOCAK}/test_list.txt",
+                    "flickr-soundnet/test_list.txt",
+                    "7134e3d58fffd0232cde2674a1d387c0c1e4d2844b153d894a47d1c6865567cd",
+                ),
+            ),
+            megabytes=0.8,
+            licence="vggss: Apache 2.0; flickr-soundnet: no licence file. The videos are those of "
+            "YouTube and Flickr and not openly licensed",
+            citation="H. Chen et al. Localizing Visual Sounds the Hard Way. CVPR 2021 (vggss). "
+            "A. Senocak et al. Learning to Localize Sound Source in Visual Scenes. CVPR 2018 "
+            "(flickr-soundnet)",
+            probe="vggss/vggss.json",
+            note="boxes of 5,158 clips, no pictures; for the XML files of Flickr-SoundNet see "
+            "https://github.com/ardasnck/learning_to_localize_sound_source",
+        ),
+        DataSet(
+            name="grid",
+            page="https://zenodo.org/records/3625687",
+            sources=(
+                *(
+                    Source(f"{_GRID}/GRID/{name}.mpg", f"{name}.mpg", digest)
+                    for name, digest in _GRID_CLIPS.items()
+                ),
+                Source(
+                    f"{_GRID_MORE}/id2_vcd_swwp2s.mpg",
+                    "id2_vcd_swwp2s.mpg",
+                    "3bb8cffd51399caaf0c97abcd32bcab3493b2878ffda73bd648490ea47c75cc0",
+                ),
+                Source(
+                    f"{_GRID_MORE}/swwp2s.align",
+                    "id2_vcd_swwp2s.align",
+                    "559395817c28c146a9d520abb9eb2c226fb45f2c2818bf618b8e21ff8e236b9c",
+                ),
+            ),
+            megabytes=3.7,
+            licence="CC BY 4.0 as reported of the whole corpus on Zenodo",
+            citation="M. Cooke, J. Barker, S. Cunningham, X. Shao. An audio-visual corpus for "
+            "speech perception and automatic speech recognition. JASA 120(5), 2006. "
+            "doi:10.1121/1.2229005",
+            probe="bbaf2n.mpg",
+            note="nine clips of three seconds, the samples of github.com/rizkiarm/LipNet; the "
+            "whole corpus has 34 speakers with 1,000 sentences each",
         ),
     )
 }
