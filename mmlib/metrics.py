@@ -199,6 +199,78 @@ def median_rank(ranks: Tensor) -> float:
     return float(ranks.double().quantile(0.5))
 
 
+def pearson(first: Tensor, second: Tensor) -> Tensor:
+    """Return Pearson's correlation of two (..., time) tensors over time, -1 to 1, shape (...).
+
+    The leading axes are broadcast. A signal that never changes goes with nothing: 0.
+
+    Raises:
+        ValueError: the last axes differ in length, or a value is not finite.
+    """
+    times = [check_shape(values, "... time", name=n)["time"]
+             for n, values in (("first", first), ("second", second))]  # fmt: skip
+    if times[0] != times[1]:
+        raise ValueError(f"first has {times[0]} times and second {times[1]}: cut both to the same")
+    for name, values in (("first", first), ("second", second)):
+        check_floating(values, name=name)
+        check_finite(values, name=name)
+    moving = [(values != values[..., :1]).any(-1) for values in (first, second)]
+    first, second = (values - values.mean(-1, keepdim=True) for values in (first, second))
+    return cosine_similarity(first, second, dim=-1) * (moving[0] & moving[1])
+
+
+def consensus_iou(maps: Tensor, consensus: Tensor, *, threshold: float) -> Tensor:
+    """Return the consensus intersection over union of maps and what people agree on, (items,).
+
+    A map claims the pixels where it is at least ``threshold``. Their sum in the consensus map is
+    divided by the sum of the whole consensus map and the number of claimed pixels where it is 0.
+    Source: Senocak et al., CVPR 2018, as in the program of Chen et al., CVPR 2021.
+
+    Args:
+        maps: (items, height, width), the larger the surer.
+        consensus: the share of agreement in each pixel, in 0 to 1, of the same shape.
+        threshold: of the maps' own unit.
+
+    Returns:
+        in 0 to 1. Where nobody marked anything, a map gets 0, also one that claims nothing.
+
+    Raises:
+        ValueError: the shapes differ, a map is not finite, or ``consensus`` is not in 0 to 1.
+    """
+    check_shape(maps, "items height width", name="maps")
+    check_shape(consensus, "items height width", name="consensus")
+    if maps.shape != consensus.shape:
+        raise ValueError(
+            f"maps have shape {tuple(maps.shape)}, consensus {tuple(consensus.shape)}: both need "
+            "the same, resize the maps"
+        )
+    check_finite(maps, name="maps")
+    if not bool(((consensus >= 0) & (consensus <= 1)).all()):
+        raise ValueError("consensus must lie in 0 to 1: divide the counts by those that must agree")
+    claimed, agreed = maps >= threshold, consensus.double()
+    inside = (claimed * agreed).sum((1, 2))
+    union = agreed.sum((1, 2)) + (claimed & (agreed == 0)).sum((1, 2))
+    return inside / union.clamp(min=1e-12)
+
+
+def success_auc(ious: Tensor) -> float:
+    """Return the area under the success curve of ``ious`` (items,), 0 to 1.
+
+    Success at t is the share of items whose IoU is at least t, for t = 0, 0.05 ... 1; the area is
+    that of the trapezoids between. Source: Senocak et al., CVPR 2018, as in the program of Chen et
+    al., CVPR 2021.
+
+    Raises:
+        ValueError: there are none, or one is not in 0 to 1.
+    """
+    check_shape(ious, "items", name="ious")
+    if not bool(((ious >= 0) & (ious <= 1)).all()):
+        raise ValueError("ious must lie in 0 to 1: give intersections over unions")
+    steps = torch.arange(21, dtype=torch.float64, device=ious.device) * 0.05
+    success = (ious.double() >= steps[:, None]).double().mean(1)  # (thresholds,)
+    return float(torch.trapezoid(success, steps))
+
+
 def _check_vectors(vectors: Tensor) -> None:
     check_shape(vectors, "vocab dim", name="vectors")
     check_floating(vectors, name="vectors")

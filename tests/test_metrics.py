@@ -13,12 +13,15 @@ from mmlib.metrics import (
     accuracy,
     analogy_hits,
     confusion_matrix,
+    consensus_iou,
     mean_and_interval,
     median_rank,
+    pearson,
     recall_at,
     retrieval_ranks,
     share,
     spearman,
+    success_auc,
     word_similarity,
 )
 from mmlib.runtime import make_generator
@@ -179,3 +182,90 @@ def test_bad_input_is_refused(call, message):
 def test_hits_must_be_boolean():
     with pytest.raises(TypeError, match=r"must be torch\.bool"):
         share(torch.tensor([1, 0]))
+
+
+@given(
+    st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=3, max_size=20).filter(
+        lambda pairs: min(len({round(p[i], 3) for p in pairs}) for i in (0, 1)) > 1
+    )
+)
+def test_pearson_is_that_of_the_standard_library(pairs):
+    first, second = (torch.tensor(side, dtype=torch.float64) for side in zip(*pairs, strict=True))
+    expected = statistics.correlation(first.tolist(), second.tolist())
+    assert math.isclose(float(pearson(first, second)), expected, abs_tol=1e-6)
+
+
+def test_pearson_broadcasts_and_a_still_signal_goes_with_nothing():
+    signals = torch.randn(2, 3, 8, generator=make_generator(0))
+    found = pearson(signals, signals[0, 1])
+    assert found.shape == (2, 3)
+    assert math.isclose(float(found[0, 1]), 1, abs_tol=1e-6)
+    assert float(pearson(torch.full((8,), 0.3), signals[0, 0])) == 0
+    with pytest.raises(ValueError, match="first has 8 times and second 7: cut both"):
+        pearson(signals, signals[..., :7])
+    with pytest.raises(ValueError, match="second"):
+        pearson(signals, torch.tensor([1.0] * 7 + [math.nan]))
+
+
+def count_consensus_iou(values, consensus, threshold):
+    """The official program's arithmetic, pixel by pixel."""
+    inside = total = outside = 0.0
+    for row, agreed_row in zip(values.tolist(), consensus.tolist(), strict=True):
+        for value, agreed in zip(row, agreed_row, strict=True):
+            claimed = value >= threshold
+            inside += agreed if claimed else 0
+            total += agreed
+            outside += 1 if claimed and agreed == 0 else 0
+    return inside / (total + outside) if total + outside else 0.0
+
+
+@given(seed=st.integers(0, 10**6), threshold=st.sampled_from([-1.0, 0.0, 0.5, 2.0]))
+def test_consensus_iou_is_that_of_a_loop_over_pixels(seed, threshold):
+    generator = make_generator(seed)
+    maps = torch.randn(3, 4, 5, generator=generator)
+    consensus = torch.randint(0, 3, (3, 4, 5), generator=generator) / 2
+    found = consensus_iou(maps, consensus, threshold=threshold)
+    for item in range(3):
+        expected = count_consensus_iou(maps[item], consensus[item], threshold)
+        assert math.isclose(float(found[item]), expected, abs_tol=1e-9)
+
+
+def test_consensus_iou_at_its_ends():
+    agreed = torch.zeros(1, 4, 4)
+    everywhere, nowhere = torch.ones(1, 4, 4), torch.zeros(1, 4, 4)
+    for nothing_marked in (everywhere, nowhere):
+        assert float(consensus_iou(nothing_marked, agreed, threshold=0.5)) == 0
+    agreed[0, :2, :2] = 1.0
+    agreed[0, 0, 2] = 0.5
+    assert float(consensus_iou(nowhere, agreed, threshold=0.5)) == 0
+    assert float(consensus_iou(agreed, agreed, threshold=0.5)) == 1  # also where only one marked
+    assert float(consensus_iou(everywhere, agreed, threshold=0.5)) == 4.5 / (4.5 + 11)
+
+
+def test_success_auc_is_the_sum_of_trapezoids_under_the_counted_curve():
+    ious = [0.0, 0.05, 0.32, 0.5, 0.77, 1.0]
+    curve = [sum(iou >= t / 20 for iou in ious) / len(ious) for t in range(21)]
+    expected = sum((curve[t] + curve[t + 1]) / 2 / 20 for t in range(20))
+    assert math.isclose(success_auc(torch.tensor(ious, dtype=torch.float64)), expected)
+    assert success_auc(torch.ones(3)) == pytest.approx(1)
+    assert success_auc(torch.zeros(3)) == pytest.approx(0.025)  # success at 0 is certain
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: consensus_iou(torch.zeros(1, 4, 4), torch.zeros(1, 4, 5), threshold=1), "resize"),
+        (lambda: consensus_iou(torch.zeros(4, 4), torch.zeros(4, 4), threshold=1), "2 axes"),
+        (lambda: consensus_iou(torch.zeros(0, 4, 4), torch.zeros(0, 4, 4), threshold=1), "empty"),
+        (lambda: consensus_iou(torch.zeros(1, 1, 1), torch.full((1, 1, 1), 2.0), threshold=1),
+         "divide the counts"),
+        (lambda: consensus_iou(torch.full((1, 1, 1), math.nan), torch.ones(1, 1, 1), threshold=1),
+         "maps"),
+        (lambda: success_auc(torch.tensor([0.5, 1.5])), "0 to 1"),
+        (lambda: success_auc(torch.tensor([0.5, math.nan])), "0 to 1"),
+        (lambda: success_auc(torch.zeros(0)), "empty"),
+    ],
+)  # fmt: skip
+def test_wrong_maps_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
