@@ -194,7 +194,8 @@ def normalise_answer(answer: str) -> str:
     Lower case; no punctuation but apostrophe, colon and decimal point; no articles; number words
     up to ten as digits (``none`` is 0); a missing apostrophe put back (``dont`` → ``don't``). As
     in the official code, a mark becomes a space, or nothing where the answer has the same mark
-    next to a space or a comma between digits (``1,000`` → ``1000``).
+    next to a space or a comma between digits (``1,000`` → ``1000``). (One slip of its table,
+    ``somebody'd`` → ``somebodyd``, is left out.)
     """
     text = answer.replace("\n", " ").replace("\t", " ").strip()
     thousands = re.search(r"\d,\d", text)

@@ -2,7 +2,7 @@
 
 import random
 import re
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 import torch
@@ -173,6 +173,57 @@ def test_vqa_accuracy_normalises_both_sides_when_asked():
 )
 def test_an_answer_is_normalised_as_the_official_page_says(said, compared):
     assert normalise_answer(said) == compared
+
+
+def official_normal_form(answer: str) -> str:
+    """The official page's steps, written anew, letter by letter and without regular expressions."""
+    text = answer.replace("\t", " ").replace("\n", " ").strip()
+    pairs = set(pairwise(text))
+    threes = zip(text, text[1:], text[2:], strict=False)
+    thousands = any(a.isdigit() and b == "," and c.isdigit() for a, b, c in threes)
+    letters = ""
+    for letter in text:
+        if letter not in ';/[]"{}()=+\\_-><@`,?!':
+            letters += letter
+        elif not (thousands or (letter, " ") in pairs or (" ", letter) in pairs):
+            letters += " "
+    kept = [a for a, b in zip(letters, letters[1:] + " ", strict=True) if a != "." or b.isdigit()]
+    digits = {"none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "ten": "10"}
+    mended = {"dont": "don't", "couldnt've": "couldn't've", "whats": "what's"}
+    words = [digits.get(word, word) for word in "".join(kept).lower().split()]
+    return " ".join(mended.get(word, word) for word in words if word not in ("a", "an", "the"))
+
+
+PIECES = "a an The two none TEN dont couldnt've its it's 3.5 1,000 U.S. t-shirt (big) [x] .5 5. Yes"
+SPOKEN = st.lists(
+    st.tuples(
+        st.sampled_from(PIECES.split()),
+        st.sampled_from(["", "", ".", ",", "?", "!", ";", "/", ")", '"']),
+        st.sampled_from([" ", " ", "  ", ",", "/", "-", "\n"]),
+    ), min_size=1, max_size=4,
+).map(lambda parts: "".join(map("".join, parts)))  # fmt: skip
+
+
+@given(answer=SPOKEN)
+def test_answers_are_normalised_as_by_the_official_steps(answer):
+    assert normalise_answer(answer) == official_normal_form(answer)
+
+
+@given(said=SPOKEN, people=st.lists(st.tuples(SPOKEN, st.booleans()), min_size=10, max_size=10))
+def test_vqa_accuracy_is_the_official_scorers(said, people):
+    """The scorer's loops: each person in turn is left out and the nine others are asked.
+
+    Half of the people or so say the same as the machine, in other letters.
+    """
+    answers = [said.upper() if same else other for other, same in people]
+    compared, truth = official_normal_form(said), list(map(official_normal_form, answers))
+    accuracies = []
+    for one in range(10):
+        agree = [other for other in range(10) if other != one and truth[other] == compared]
+        accuracies.append(min(1, len(agree) / 3))
+    found = vqa_accuracy([said], [answers], normalise=True)
+    assert float(found) == pytest.approx(sum(accuracies) / 10)
+    assert float(vqa_accuracy([compared], [truth])) == pytest.approx(float(found))
 
 
 PLAIN = st.text(alphabet="abeht 1;/?!-", max_size=15)
