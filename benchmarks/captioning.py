@@ -28,8 +28,16 @@ from mmlib.vision_text.captioning import (
     next_word_log_probability,
 )
 
-CONFIG = AttentionConfig(
-    vocab=10_000, features=512, embedding=512, hidden=512, attention=512, hears=False, trail=0
+CONFIG = AttentionConfig(  # what the tutorials have, and no more
+    vocab=10_000,
+    features=512,
+    embedding=512,
+    hidden=512,
+    attention=512,
+    hears=False,
+    trail=0,
+    twins=False,
+    turns=False,
 )
 SIDE, LONGEST = 14, 20  # 14 x 14 cells; words
 PICTURES, BATCH = 24, 32  # to caption; captions of a training step

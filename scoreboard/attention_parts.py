@@ -1,15 +1,16 @@
-"""What the parts of the attention decoder are worth: the same scores, with one part left out."""
+"""What the additions to the paper's decoder are worth: the same scores, with some left out."""
 
 from mmlib.vision_text.attention import AttentionConfig, AttentionDecoder
 from scoreboard.attention import compare, make_worlds
 
-TITLE = "Attention, with one part left out"
+TITLE = "Attention, with parts left out"
 WITHOUT = {
-    "attention": {},
-    "without coordinates": {"coordinates": False},
-    "without trail": {"trail": 0},
-    "one word late, as in the paper": {"hears": False},
-}
+    "without twins": {"twins": False},
+    "without trail and turns": {"trail": 0, "turns": False},
+    "as in the paper, without any": {
+        "twins": False, "trail": 0, "turns": False, "coordinates": False, "hears": False,
+    },
+}  # fmt: skip
 
 
 def run(seed: int) -> dict[str, float]:

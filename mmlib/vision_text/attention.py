@@ -9,16 +9,18 @@ decoder gives every cell a weight, all of one picture summing to one: its *map*.
 the weighted sum of the annotations. That is soft attention, and everything in it has a derivative.
 Hard attention draws one cell from the map instead, and needs REINFORCE to learn where to look.
 
-Three things are not in the paper; each can be switched off. A sum over cells forgets where they
-lie, so each annotation also holds its cell's coordinates. The coordinates of the last few glimpses,
+Five things are not in the paper; each can be switched off. A sum over cells forgets where they
+lie, so each annotation also holds its cell's *coordinates*. A softmax weighs and does not count, so
+it also holds how strong the cell is and whether the picture holds its like elsewhere, its *twin*:
+else nobody knows at the word *two* that there are two. The coordinates of the last few glimpses,
 the *trail*, have a short, linear way to the next word: *left of* is the sign of a difference of two
-of them, and through the LSTM it is learned far too slowly. And in X15 (eq. 1 and 4) the look before
-word t knows the state h_{t-1}, which has heard the words up to t - 2 only: here the query hears
-word t - 1, too. Without it the decoder, having said *a red*, looks for what it has not yet heard.
+of them, and through the LSTM it is learned far too slowly. The decoder can *turn* away from what it
+has looked at already, or back to it. And in X15 (eq. 1 and 4) the look before word t knows the
+state h_{t-1}, which has heard the words up to t - 2 only: here the query *hears* word t - 1, too.
+Without it the decoder, having said *a red*, looks for what it has not yet heard.
 """
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,9 +30,6 @@ from torch.nn import functional
 
 from mmlib.shapes import check_floating, check_shape
 from mmlib.vision_text.captioning import PAD, check_captions, trace
-from mmlib.world import pictures as pictures_of
-from mmlib.world.scenes import COLOURS, Scenes, related
-from mmlib.world.words import canonical, with_article
 
 Look = Callable[[Tensor], Tensor]  # from maps (batch, cells) to how much each cell is looked at
 
@@ -43,6 +42,7 @@ class State(NamedTuple):
     annotations: Tensor  # (batch, cells, features), the picture
     keys: Tensor  # (batch, cells, attention), its part of the scores, computed once
     trail: Tensor  # (batch, 2 · (trail + 1)), where the last looks lay, the newest first
+    past: Tensor  # (batch, cells), how much each cell was looked at so far
     map: Tensor  # (batch, cells), where the last look went
 
 
@@ -63,10 +63,12 @@ class AttentionConfig:
     vocab: int  # words it can say, with those that begin, end and fill captions
     features: int = 128  # of a cell of the picture's grid
     embedding: int = 96  # of a word
-    hidden: int = 192  # of the LSTM
-    attention: int = 64  # hidden units of the network that scores cells
+    hidden: int = 160  # of the LSTM
+    attention: int = 32  # hidden units of the network that scores cells
     coordinates: bool = True  # each cell also knows where it lies
     trail: int = 4  # earlier looks whose coordinates help to choose the word; needs coordinates
+    twins: bool = True  # each cell also knows its strength and whether it has a twin
+    turns: bool = True  # what was looked at before attracts the next look, or repels it
     hears: bool = True  # the last word helps to choose where to look; in X15 only the state does
     gate: bool = True  # X15 section 4.2.1: β, how much the decoder looks at all
 
@@ -79,6 +81,16 @@ class AttentionConfig:
             raise ValueError(f"trail is {self.trail!r}, it must be a whole number of 0 or more")
 
     @property
+    def offered(self) -> int:
+        """How many numbers an annotation has: features, strength and twin, coordinates."""
+        return self.features + 2 * self.twins + 2 * self.coordinates
+
+    @property
+    def asked(self) -> int:
+        """How many numbers say where to look and how much: the query, γ and β."""
+        return self.attention + self.turns + 1
+
+    @property
     def places(self) -> int:
         """How many looks are remembered with their coordinates, the current one included."""
         return self.trail + 1 if self.coordinates and self.trail else 0
@@ -88,8 +100,9 @@ def additive_scores(keys: Tensor, query: Tensor, weights: Tensor) -> Tensor:
     """Return the score of every cell, e_i = w · tanh(key_i + query) (X15 eq. 4).
 
     Args:
-        keys: (batch, cells, attention), what each cell offers.
-        query: (batch, attention), what the decoder looks for.
+        keys: (pictures, cells, attention), what each cell offers.
+        query: (batch, attention), what the decoder looks for; batch is a multiple of pictures,
+            where several sentences are written about each, those of one picture together.
         weights: (attention,), w.
 
     Returns:
@@ -98,18 +111,22 @@ def additive_scores(keys: Tensor, query: Tensor, weights: Tensor) -> Tensor:
     Raises:
         ValueError: the shapes do not fit.
     """
-    sizes = check_shape(keys, "batch cells attention", name="keys")
-    check_shape(query, f"{sizes['batch']} {sizes['attention']}", name="query")
+    sizes = check_shape(keys, "pictures cells attention", name="keys")
+    check_shape(query, f"batch {sizes['attention']}", name="query")
     check_shape(weights, str(sizes["attention"]), name="weights")
-    return torch.tanh(keys + query[:, None]) @ weights
+    # tanh(x) = 2 σ(2x) - 1, and torch computes σ several times as fast as tanh
+    compared = keys[:, None] + _by_picture(query, len(keys))[:, :, None]
+    compared = compared.mul_(2).sigmoid_()  # (pictures, sentences, cells, attention)
+    return (compared @ (2 * weights) - weights.sum()).flatten(0, 1)
 
 
 def glimpse(annotations: Tensor, looks: Tensor) -> Tensor:
     """Return Σ_i look_i annotation_i, the weighted sum over the cells (X15 eq. 13).
 
     Args:
-        annotations: (batch, cells, features).
-        looks: (batch, cells), such as a softmax of scores (X15 eq. 5), or 1 for one cell.
+        annotations: (pictures, cells, features).
+        looks: (batch, cells), such as a softmax of scores (X15 eq. 5), or 1 for one cell; batch is
+            a multiple of pictures, as in ``additive_scores``.
 
     Returns:
         (batch, features).
@@ -117,9 +134,18 @@ def glimpse(annotations: Tensor, looks: Tensor) -> Tensor:
     Raises:
         ValueError: the shapes do not fit.
     """
-    sizes = check_shape(annotations, "batch cells features", name="annotations")
-    check_shape(looks, f"{sizes['batch']} {sizes['cells']}", name="looks")
-    return torch.bmm(looks[:, None], annotations)[:, 0]
+    sizes = check_shape(annotations, "pictures cells features", name="annotations")
+    check_shape(looks, f"batch {sizes['cells']}", name="looks")
+    return torch.bmm(_by_picture(looks, len(annotations)), annotations).flatten(0, 1)
+
+
+def _by_picture(rows: Tensor, pictures: int) -> Tensor:
+    """Return rows (batch, size) as (pictures, sentences, size)."""
+    if len(rows) % pictures:
+        raise ValueError(
+            f"there are {len(rows)} sentences and {pictures} pictures: give each picture as many"
+        )
+    return rows.unflatten(0, (pictures, -1))
 
 
 def doubly_stochastic(maps: Tensor) -> Tensor:
@@ -146,6 +172,46 @@ def coordinates(rows: int, columns: int) -> Tensor:
     return torch.stack([across.repeat(rows), down.repeat_interleave(columns)], dim=1)
 
 
+def strength(annotations: Tensor) -> Tensor:
+    """Return by how much each annotation is longer than the median of its picture, at least 0.
+
+    (Where more than half of a picture is nearly empty, half of the mean takes the median's place.)
+
+    Where there is nothing but sky or grass, annotations have about the same length; where a thing
+    is, more of the eye's features speak up.
+
+    Args:
+        annotations: (batch, cells, features), as the eye gives them.
+
+    Returns:
+        (batch, cells): 0 for a cell that is not longer, 1 for one twice as long.
+    """
+    length = annotations.norm(dim=2)
+    usual = torch.maximum(length.median(dim=1).values, length.mean(dim=1) / 2)[:, None]
+    return (length / usual.clamp(min=1e-12) - 1).clamp(min=0)
+
+
+def likeness(annotations: Tensor, *, rows: int, columns: int) -> Tensor:
+    """Return how like each annotation is to the one most like it that is not of a neighbour.
+
+    A glimpse at two things that are alike is the same as a glimpse at one of them: a softmax
+    weighs, it does not count (Zhang et al., ICLR 2018). This compares all cells with each other,
+    once a picture, and so knows of the other.
+
+    Args:
+        annotations: (batch, rows · columns, features).
+
+    Returns:
+        (batch, cells), max cos⁴ over all cells that do not touch this one, 0 to 1. The fourth power
+        leaves little of two things that agree in kind or colour only.
+    """
+    where = coordinates(rows, columns).to(annotations)
+    near = (where[:, None] - where).abs().amax(dim=2) <= 1
+    unit = functional.normalize(annotations, dim=2)
+    alike = (unit @ unit.mT).clamp(min=0).masked_fill(near, 0)  # (batch, cells, cells)
+    return alike.amax(dim=2) ** 4
+
+
 class AttentionDecoder(nn.Module):
     """Writes captions, looking at the grid of a picture's features before each word (X15).
 
@@ -161,16 +227,17 @@ class AttentionDecoder(nn.Module):
     def __init__(self, config: AttentionConfig, *, look: Look | None = None) -> None:
         super().__init__()
         self.config, self.look = config, look
-        hidden, offered = config.hidden, config.features + 2 * config.coordinates
-        self.begin = nn.Linear(config.features, 2 * hidden)
+        hidden, offered = config.hidden, config.offered
+        read = 2 * (config.features + 2) if config.twins else config.features
+        self.begin = nn.Linear(read, 2 * hidden)
         self.key = nn.Linear(offered, config.attention)
         self.score = nn.Linear(config.attention, 1, bias=False)
-        # one product serves the LSTM's gates, the query and β: all of them read the last state
-        self.from_hidden = nn.Linear(hidden, 4 * hidden + config.attention + 1)
+        # one product serves the LSTM's gates, the query, γ and β: all of them read the last state
+        self.from_hidden = nn.Linear(hidden, 4 * hidden + config.asked)
         with torch.no_grad():
             self.from_hidden.bias[hidden : 2 * hidden] += 1  # at first, remember
         self.embedding = nn.Embedding(config.vocab, config.embedding)
-        heard = config.attention * config.hears
+        heard = config.asked * config.hears
         self.from_word = nn.Linear(config.embedding, 4 * hidden + heard, bias=False)
         self.from_glimpse = nn.Linear(offered, 4 * hidden, bias=False)
         # X15 eq. 7, with a tanh: the next word from the last one, the state and the glimpse
@@ -185,7 +252,8 @@ class AttentionDecoder(nn.Module):
         """Take in pictures (batch, features, rows, columns), the grids of an eye.
 
         Everything that needs the picture alone is computed here, once. The LSTM begins with what
-        the mean annotation says (X15 section 3.1.2).
+        the mean annotation says (X15 section 3.1.2) and, with ``twins``, a mean that counts a cell
+        by its strength.
 
         Raises:
             ValueError, TypeError: the shape or the type is another.
@@ -193,16 +261,25 @@ class AttentionDecoder(nn.Module):
         axes = f"batch {self.config.features} rows columns"
         sizes = check_shape(pictures, axes, name="pictures")
         check_floating(pictures, name="pictures")
-        annotations = pictures.flatten(2).mT  # (batch, cells, features)
-        annotations = functional.layer_norm(annotations, annotations.shape[2:])
-        hidden, cell = torch.tanh(self.begin(annotations.mean(dim=1))).chunk(2, dim=1)
+        raw = pictures.flatten(2).mT  # (batch, cells, features)
+        annotations = functional.layer_norm(raw, raw.shape[2:])
+        overview = annotations.mean(dim=1)
+        if self.config.twins:
+            strong = strength(raw)
+            alike = likeness(annotations, rows=sizes["rows"], columns=sizes["columns"])
+            # 2 and 4 make both about as large as a feature
+            extra = torch.stack([2 * strong, 4 * strong.clamp(max=1) * alike], dim=2)
+            annotations = torch.cat([annotations, extra], dim=2)
+            by_strength = glimpse(annotations, strong / strong.shape[1])
+            overview = torch.cat([annotations.mean(dim=1), by_strength], dim=1)
+        hidden, cell = torch.tanh(self.begin(overview)).chunk(2, dim=1)
         if self.config.coordinates:
             where = coordinates(sizes["rows"], sizes["columns"]).to(annotations)
             where = where.expand(len(annotations), -1, -1)
             annotations = torch.cat([annotations, where], dim=2)
         nowhere = annotations.new_zeros(annotations.shape[:2])
         trail = annotations.new_zeros(len(annotations), 2 * self.config.places)
-        return State(hidden, cell, annotations, self.key(annotations), trail, nowhere)
+        return State(hidden, cell, annotations, self.key(annotations), trail, nowhere, nowhere)
 
     def step(self, words: Tensor, state: State) -> tuple[Tensor, State]:
         """Hear the last words (batch,); return the logits of the next (batch, vocab) and the state.
@@ -242,17 +319,19 @@ class AttentionDecoder(nn.Module):
             raise ValueError(f"caption {int(order[-1])} says nothing, not even END: leave it out")
         state = State(*(part[order] for part in self.start(pictures)))
         driven = self.from_word(self.embedding(captions[order, :-1]))  # all words in one product
-        rows: list[list[Tensor]] = []
-        for time, now in enumerate(driven[:, : int(lengths[0])].unbind(dim=1)):
+        steps, now, columns = captions.shape[1] - 1, [], [[] for _ in Unrolled._fields]
+        for time, word in enumerate(driven[:, : int(lengths[0])].unbind(dim=1)):
             left = int((lengths > time).sum())  # captions that go on
             if left < len(state.hidden):
                 state = State(*(part[:left] for part in state))
-            state, seen, looks = self._advance(now[:left], state)
+            state, seen, looks = self._advance(word[:left], state)
             parts = (state.hidden, seen, state.trail, state.map, looks)
-            rows.append([functional.pad(p, (0, 0, 0, len(order) - left)) for p in parts])
-        back, empty = order.argsort(), captions.shape[1] - 1 - len(rows)
-        columns = (torch.stack(column, dim=1)[back] for column in zip(*rows, strict=True))
-        return Unrolled(*(functional.pad(column, (0, 0, 0, empty)) for column in columns))
+            for column, part in zip(columns, parts, strict=True):
+                column.append(part)
+            now.append(order[:left] * steps + time)  # the place of each caption's word
+        return Unrolled(
+            *(_spread(column, torch.cat(now), (len(order), steps)) for column in columns)
+        )
 
     def say(self, captions: Tensor, unrolled: Unrolled, at: Tensor | None = None) -> Tensor:
         """Return the logits after what was unrolled; the layer over the vocabulary comes once."""
@@ -265,30 +344,39 @@ class AttentionDecoder(nn.Module):
         Returns:
             the next state, the gated glimpse, and how much each cell was looked at.
         """
-        hidden = self.config.hidden
-        gates, heard = driven[:, : 4 * hidden], driven[:, 4 * hidden :]
-        mine, query, beta = self.from_hidden(state.hidden).split(
-            [4 * hidden, self.config.attention, 1], dim=1
-        )
-        query = query + heard if self.config.hears else query
-        maps = additive_scores(state.keys, query, self.score.weight[0]).softmax(dim=1)  # eq. 5
+        drive = self.from_hidden(state.hidden)
+        unheard = drive.shape[1] - driven.shape[1]  # how much of it the last word says nothing to
+        drive = drive + (functional.pad(driven, (0, unheard)) if unheard else driven)
+        sizes = [4 * self.config.hidden, self.config.attention, int(self.config.turns), 1]
+        gates, query, gamma, beta = drive.split(sizes, dim=1)
+        scores = additive_scores(state.keys, query, self.score.weight[0])  # X15 eq. 4
+        if self.config.turns:
+            scores = scores + gamma * state.past
+        maps = scores.softmax(dim=1)  # X15 eq. 5
         looks = maps if self.look is None else self.look(maps)
         seen = glimpse(state.annotations, looks)
         trail = torch.cat([seen[:, -2:], state.trail], dim=1)[:, : 2 * self.config.places]
         if self.config.gate:
             seen = torch.sigmoid(beta) * seen
-        gates = gates + mine + self.from_glimpse(seen)  # X15 eq. 1
-        let_in, keep, new, show = gates.split(hidden, dim=1)  # torch's order
+        gates = gates + self.from_glimpse(seen)  # X15 eq. 1
+        let_in, keep, new, show = gates.chunk(4, dim=1)  # torch's order
         cell = torch.sigmoid(keep) * state.cell + torch.sigmoid(let_in) * torch.tanh(new)
         hidden = torch.sigmoid(show) * torch.tanh(cell)
         state = state._replace(hidden=hidden, cell=cell, trail=trail, map=maps)
-        return state, seen, looks
+        return state._replace(past=state.past + maps), seen, looks
 
     def _deep(self, embedded: Tensor, hidden: Tensor, seen: Tensor, trail: Tensor) -> Tensor:
         """Return logits (..., vocab) from the last word, state, glimpse (X15 eq. 7) and trail."""
         said = self.word_says(embedded) + self.state_says(hidden) + self.glimpse_says(seen)
         logits = self.out(torch.tanh(said))
         return logits + self.trail_says(trail) if self.config.places else logits
+
+
+def _spread(parts: list[Tensor], place: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Put rows (places, size) where they belong in (*shape, size); the rest is 0."""
+    packed = torch.cat(parts)
+    empty = packed.new_zeros(shape[0] * shape[1], packed.shape[1])
+    return empty.index_copy(0, place, packed).unflatten(0, shape)
 
 
 def attention_loss(
@@ -425,39 +513,6 @@ def points_at(maps: Tensor, seen: Tensor) -> Tensor:
     return seen[torch.arange(items, device=seen.device), row, column]
 
 
-class Mentions(NamedTuple):
-    """The words in some captions that name a thing which is there."""
-
-    caption: Tensor  # (mentions,) which caption
-    place: Tensor  # (mentions,) which word of it
-    seen: Tensor  # bool (mentions, size, size): where the things are that it may mean
-
-
-def find_mentions(sentences: Sequence[Sequence[str]], scenes: Scenes) -> Mentions:
-    """Find the nouns of captions, lists of words, and the masks of what they may mean.
-
-    A noun may mean every thing of its kind and, if a colour stands before it, of that colour. One
-    for which nothing is there has no right place to look at, and is left out.
-
-    Raises:
-        ValueError: there are not as many captions as scenes, or no noun is right.
-    """
-    if len(sentences) != len(scenes):
-        raise ValueError(f"there are {len(sentences)} captions and {len(scenes)} scenes: one each")
-    masks, found = pictures_of.masks(scenes), []
-    for row, (sentence, things) in enumerate(zip(sentences, scenes.things(), strict=True)):
-        for place, word in enumerate(sentence):
-            kind, before = canonical(word), sentence[place - 1] if place else None
-            colour = before if before in COLOURS else None
-            slots = [t.slot for t in things if t.kind == kind and colour in (None, t.colour)]
-            if slots:
-                found.append((row, place, masks[row, slots].any(dim=0)))
-    if not found:
-        raise ValueError("no caption names a thing that is there: nothing can be pointed at")
-    rows, places, seen = zip(*found, strict=True)
-    return Mentions(torch.tensor(rows), torch.tensor(places), torch.stack(seen))
-
-
 def ideal_maps(seen: Tensor, *, rows: int, columns: int) -> Tensor:
     """Return maps (items, rows, columns) that weigh each cell by its share of a mask, as a ceiling.
 
@@ -466,24 +521,3 @@ def ideal_maps(seen: Tensor, *, rows: int, columns: int) -> Tensor:
     """
     share = functional.adaptive_avg_pool2d(seen[:, None].float(), (rows, columns))[:, 0]
     return share / share.sum(dim=(1, 2), keepdim=True)
-
-
-def relation_openings(scenes: Scenes) -> tuple[Tensor, list[list[str]]]:
-    """Return beginnings such as *a red bird is*, which ask how that thing stands to another.
-
-    ``captioning.greedy(..., begin=...)`` lets a decoder go on from there.
-
-    There is one for each thing that its colour and kind single out and that stands in a relation.
-
-    Returns:
-        the scene of each, int64 (openings,), and the openings, lists of words.
-    """
-    rows, openings = [], []
-    for row, (things, facts) in enumerate(zip(scenes.things(), related(scenes), strict=True)):
-        alike = Counter((thing.colour, thing.kind) for thing in things)
-        first = {one for one, _, _ in facts}
-        for thing in things:
-            if alike[thing.colour, thing.kind] == 1 and thing.slot in first:
-                rows.append(row)
-                openings.append([*with_article(thing.colour).split(), thing.kind, "is"])
-    return torch.tensor(rows, dtype=torch.int64), openings

@@ -11,7 +11,9 @@ Everything below but ``ShowAndTell`` works with any *decoder*, a module that kee
   reads, belongs into the state, too.
 - ``step(words, state) -> (logits, state)``: ``words`` (batch,) are the numbers of the words said
   last, ``logits`` (batch, vocab) those of the next. A tensor that a step leaves as it is must be
-  handed on itself, not as a copy: then a beam search need not reorder it.
+  handed on itself, not as a copy: a beam search keeps it only once a picture. So later ``words``
+  and all that changes may have the first axis (batch · beam), the beams of a picture together,
+  while such a tensor still has (batch).
 - ``decoder(pictures, captions, at=None) -> logits``: teacher forcing. ``captions`` (batch, time)
   begin with ``START``; the result is (batch, time - 1, vocab), for each word the logits of the one
   that follows it. With ``at`` (batch, time - 1) bool only where it is true: (places, vocab).
@@ -103,9 +105,12 @@ class CaptionBatches:
         captions: (captions, time), from ``encode_captions``.
         owner: (captions,) int64, the picture that each caption describes.
         generator: draws the order of each epoch; ``None`` keeps the captions in order.
+        pool: captions are drawn for this many batches at once and dealt out by length. So a batch
+            holds captions of like length, and little time goes into padding; 1 leaves it to chance.
 
     Raises:
-        ValueError: a caption has no owner or an owner no picture, or ``batch_size`` is below 1.
+        ValueError: a caption has no owner or an owner no picture, or ``batch_size`` or ``pool`` is
+            below 1.
     """
 
     def __init__(
@@ -116,6 +121,7 @@ class CaptionBatches:
         *,
         batch_size: int,
         generator: torch.Generator | None = None,
+        pool: int = 1,
     ) -> None:
         check_shape(grids, "pictures features rows columns", name="grids")
         sizes = check_shape(captions, "captions time", name="captions")
@@ -127,8 +133,10 @@ class CaptionBatches:
             )
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, it must be 1 or more")
+        if pool < 1:
+            raise ValueError(f"pool is {pool}, it must be 1 or more")
         self.grids, self.captions, self.owner = grids, captions, owner
-        self.batch_size, self.generator = batch_size, generator
+        self.batch_size, self.generator, self.pool = batch_size, generator, pool
 
     def __len__(self) -> int:
         return -(-len(self.captions) // self.batch_size)
@@ -137,10 +145,20 @@ class CaptionBatches:
         order = torch.arange(len(self.captions))
         if self.generator is not None:
             order = torch.randperm(len(order), generator=self.generator)
-        for chosen in order.split(self.batch_size):
-            captions = self.captions[chosen]
-            time = int((captions != PAD).sum(dim=1).max())
-            yield self.grids[self.owner[chosen]].float(), captions[:, :time]
+        words = (self.captions != PAD).sum(dim=1)
+        for pool in order.split(self.batch_size * self.pool):
+            for chosen in self._deal(pool, words[pool]):
+                time = int(words[chosen].max())
+                yield self.grids[self.owner[chosen]].float(), self.captions[chosen, :time]
+
+    def _deal(self, pool: Tensor, words: Tensor) -> list[Tensor]:
+        """Cut a pool into batches by length, and put the batches in random order."""
+        if self.pool == 1:
+            return [pool]
+        batches = pool[words.argsort(stable=True)].split(self.batch_size)
+        if self.generator is None:
+            return list(batches)
+        return [batches[n] for n in torch.randperm(len(batches), generator=self.generator).tolist()]
 
 
 class LSTMCell(nn.Module):
@@ -404,24 +422,32 @@ def beam_search(
         raise ValueError(f"beam is {beam}, keep 1 sentence at least")
     given = _given(begin, len(pictures), longest)
     beams = _Beams(len(pictures), beam, longest, length_power, pictures)
-    state = tuple(part.repeat_interleave(beam, dim=0) for part in decoder.start(pictures))
-    words = torch.full((len(pictures) * beam,), START, device=pictures.device)
+    state, words = decoder.start(pictures), torch.full_like(pictures[:, 0, 0, 0], START).long()
     for place in range(longest + 1):
         logits, after = decoder.step(words, state)
-        must_say = given[place][beams.picture].repeat_interleave(beam) if place in given else None
+        width = len(words) // len(beams.picture)  # at first all beams are alike: one will do
+        must_say = given[place][beams.picture].repeat_interleave(width) if place in given else None
         found = next_word_log_probability(logits, must_end=place == longest, must_say=must_say)
-        words, parents = beams.extend(found.unflatten(0, (-1, beam)), place)
-        done = beams.done()
+        words, parents = beams.extend(found.unflatten(0, (-1, width)), place)
+        done, kept = beams.done(), None
         if bool(done.all()):
             break
-        if done.float().mean() >= 0.5:  # half of the work would be for pictures that are done
-            kept = beams.leave(done)
-            words, parents = words[kept], parents[kept]
-            state = tuple(part[parents] for part in after)
-        else:  # what a step leaves untouched is alike in all beams of a picture
-            pairs = zip(after, state, strict=True)
-            state = tuple(new if new is old else new[parents] for new, old in pairs)
+        if done.float().mean() >= 0.25:  # much of the work would be for pictures that are done
+            kept, rows = beams.leave(done)
+            words, parents = words[rows], parents[rows]
+        pairs = zip(after, state, strict=True)
+        state = tuple(_follow(new, old, parents, kept) for new, old in pairs)
     return beams.told()
+
+
+def _follow(new: Tensor, old: Tensor, parents: Tensor, kept: Tensor | None) -> Tensor:
+    """Return the part of a state that the next step reads: the rows ``parents``.
+
+    What the step left as it was stands once a picture; only the pictures ``kept`` stay.
+    """
+    if new is old:
+        return old if kept is None else old[kept]
+    return new[parents]
 
 
 class _Beams:
@@ -439,12 +465,13 @@ class _Beams:
         self.log_probability = like.new_full((batch,), -torch.inf)
 
     def extend(self, found: Tensor, place: int) -> tuple[Tensor, Tensor]:
-        """Add a word to each sentence: log-probabilities (left, beam, vocab).
+        """Add a word to each sentence: log-probabilities (left, beam or 1 for all beams, vocab).
 
         Returns:
             the words (left · beam,), and which row of the last step each continues.
         """
-        left, beam, vocab = found.shape
+        left, width, vocab = found.shape
+        beam = self.open.shape[1]
         self.open, chosen = (self.open[:, :, None] + found).flatten(1).topk(beam)
         rank = torch.arange(beam, device=found.device)
         self.open = self.open.masked_fill(rank >= beam - self.ended, -torch.inf)
@@ -452,8 +479,8 @@ class _Beams:
         self.said = self.said.gather(1, parent[:, :, None].expand_as(self.said))
         self.said[:, :, place] = word
         self._close((word == END) & self.open.isfinite(), place + 1)
-        first = torch.arange(left, device=found.device)[:, None] * beam
-        return word.flatten(), (first + parent).flatten()
+        first = torch.arange(left, device=found.device)[:, None] * width
+        return word.flatten(), (first + parent.clamp(max=width - 1)).flatten()
 
     def _close(self, over: Tensor, length: int) -> None:
         """Move sentences that have ended (left, beam) out, and keep each picture's best."""
@@ -472,13 +499,18 @@ class _Beams:
         at_best = self.open.amax(dim=1) / (self.longest + 1) ** self.power
         return self.best_score[self.picture] >= at_best
 
-    def leave(self, done: Tensor) -> Tensor:
-        """Leave pictures (left,) out; return the rows of the step (kept · beam,) that stay."""
+    def leave(self, done: Tensor) -> tuple[Tensor, Tensor]:
+        """Leave pictures (left,) out.
+
+        Returns:
+            those that stay, (kept,), and their rows of the step, (kept · beam,).
+        """
         (kept,) = (~done).nonzero(as_tuple=True)
         self.picture, self.open = self.picture[kept], self.open[kept]
         self.said, self.ended = self.said[kept], self.ended[kept]
         beam = self.open.shape[1]
-        return (kept[:, None] * beam + torch.arange(beam, device=kept.device)).flatten()
+        rows = kept[:, None] * beam + torch.arange(beam, device=kept.device)
+        return kept, rows.flatten()
 
     def told(self) -> Told:
         """Return the best sentence of every picture."""

@@ -13,9 +13,6 @@ from mmlib.training import fit
 from mmlib.vision_text import attention
 from mmlib.vision_text.attention import AttentionConfig, AttentionDecoder
 from mmlib.vision_text.captioning import beam_search, caption_loss, greedy
-from mmlib.world import pictures
-from mmlib.world.sampling import sample_scenes
-from mmlib.world.scenes import COLOURS, KINDS
 
 SMALL = AttentionConfig(vocab=11, features=6, embedding=5, hidden=8, attention=4)
 CAPTIONS = torch.tensor(
@@ -62,13 +59,15 @@ def test_weighted_sum_is_that_of_torch():
 
 def test_step_is_a_torch_lstm_fed_with_word_and_gated_glimpse():
     decoder, pictures = make_decoder(), make_pictures()
-    words, state = torch.tensor([3, 4, 5, 6]), decoder.start(pictures)
-    query, beta = decoder.from_hidden(state.hidden)[:, 4 * SMALL.hidden :].split([4, 1], dim=1)
+    words = torch.tensor([3, 4, 5, 6])
+    _, state = decoder.step(torch.tensor([1, 1, 1, 1]), decoder.start(pictures))
     driven = decoder.from_word(decoder.embedding(words))
-    query = query + driven[:, 32:]  # the query hears the last word
+    asked = decoder.from_hidden(state.hidden)[:, 32:] + driven[:, 32:]  # all hears the last word
+    query, gamma, beta = asked.split([4, 1, 1], dim=1)
     scores = attention.additive_scores(state.keys, query, decoder.score.weight[0])
+    scores = scores + gamma * state.map  # where it looked at its only word until now
     seen = beta.sigmoid() * attention.glimpse(state.annotations, scores.softmax(dim=1))
-    theirs = torch.nn.LSTMCell(5 + 8, 8, dtype=torch.float64)  # a glimpse has 6 + 2 numbers
+    theirs = torch.nn.LSTMCell(5 + 10, 8, dtype=torch.float64)  # a glimpse has 6 + 2 + 2 numbers
     with torch.no_grad():
         theirs.weight_ih.copy_(
             torch.cat([decoder.from_word.weight[:32], decoder.from_glimpse.weight], dim=1)
@@ -82,6 +81,59 @@ def test_step_is_a_torch_lstm_fed_with_word_and_gated_glimpse():
     assert torch.allclose(after.hidden, hidden)
     assert torch.allclose(after.cell, cell)
     assert torch.allclose(after.map, scores.softmax(dim=1))
+    assert torch.allclose(after.past, state.map + after.map)
+
+
+def test_strength_is_length_over_the_median_and_an_even_picture_has_none():
+    annotations = torch.ones(1, 5, 4, dtype=torch.float64)
+    assert torch.equal(attention.strength(annotations), torch.zeros(1, 5).double())
+    annotations[0, 1] *= 3
+    annotations[0, 2] /= 2
+    found = attention.strength(annotations)
+    assert torch.allclose(found, torch.tensor([[0.0, 2.0, 0.0, 0.0, 0.0]]).double())
+    assert attention.strength(torch.zeros(1, 5, 4)).isfinite().all()
+
+
+def test_likeness_by_loops():
+    rows, columns = 3, 4
+    annotations = torch.randn(2, 12, 6, generator=make_generator(0), dtype=torch.float64)
+    found = attention.likeness(annotations, rows=rows, columns=columns)
+    for n, i in itertools.product(range(2), range(12)):
+        best = 0.0
+        for j in range(12):
+            apart = max(abs(i // columns - j // columns), abs(i % columns - j % columns))
+            a, b = annotations[n, i], annotations[n, j]
+            if apart > 1:
+                best = max(best, float(a @ b / (a.norm() * b.norm())))
+        assert math.isclose(found[n, i], best**4, abs_tol=1e-12)
+
+
+def test_a_twin_far_away_is_found_and_a_neighbour_is_none():
+    draw = torch.randn(1, 16, 6, generator=make_generator(1))
+    annotations = draw - (draw @ draw[0, 0])[..., None] * draw[0, 0] / draw[0, 0].square().sum()
+    annotations[0, 0] = draw[0, 0]  # the others are orthogonal to it
+    for place, expected in ((5, 0.0), (10, 1.0)):
+        with_twin = annotations.clone()
+        with_twin[0, place] = 2 * draw[0, 0]
+        found = attention.likeness(with_twin, rows=4, columns=4)[0, 0]
+        assert math.isclose(found, expected, abs_tol=1e-5)
+
+
+def test_a_decoder_turns_away_from_what_it_has_looked_at():
+    decoder, pictures = make_decoder(replace(SMALL, hears=False)), make_pictures()
+    state, words = decoder.start(pictures), torch.full((4,), 5)
+    _, state = decoder.step(words, state)
+    looked = state.map.argmax(dim=1, keepdim=True)
+    weight = []
+    for gamma in (-50.0, 50.0):
+        with torch.no_grad():
+            decoder.from_hidden.bias[-2] = gamma
+        weight.append(decoder.step(words, state)[1].map.gather(1, looked))
+    assert (weight[0] < weight[1]).all()
+    still = make_decoder(replace(SMALL, turns=False))
+    one, other = (decoder_state._replace(past=decoder_state.past + 9 * n) for n, decoder_state in
+                  enumerate([still.start(pictures)] * 2))  # fmt: skip
+    assert torch.equal(still.step(words, one)[0], still.step(words, other)[0])
 
 
 def test_maps_sum_to_one_at_words_and_to_nothing_at_padding():
@@ -110,9 +162,26 @@ def test_a_step_hands_on_what_it_leaves_as_it_is():
     assert after.keys is before.keys
 
 
+def test_sentences_of_one_picture_share_what_a_step_leaves_as_it_is():
+    decoder = make_decoder()
+    _, state = decoder.step(torch.ones(4, dtype=torch.long), decoder.start(make_pictures()))
+    repeated = attention.State(*(part.repeat_interleave(3, dim=0) for part in state))
+    shared = repeated._replace(annotations=state.annotations, keys=state.keys)
+    words = torch.arange(12) % 8 + 3
+    (mine, after), (theirs, same) = (decoder.step(words, s) for s in (shared, repeated))
+    assert torch.allclose(mine, theirs)
+    assert torch.allclose(after.map, same.map)
+    assert after.keys is state.keys
+    with pytest.raises(ValueError, match="11 sentences and 4 pictures: give each picture as many"):
+        attention.glimpse(state.annotations, same.map[:11])
+
+
 @pytest.mark.parametrize("knows", [False, True])
 def test_permuting_the_cells_permutes_the_map_unless_cells_know_their_place(knows):
-    decoder, pictures = make_decoder(replace(SMALL, coordinates=knows)), make_pictures()
+    decoder, pictures = (
+        make_decoder(replace(SMALL, twins=False, coordinates=knows)),
+        make_pictures(),
+    )
     order = torch.randperm(6, generator=make_generator(2))
     moved = pictures.flatten(2)[:, :, order].unflatten(2, (2, 3))
     mine, theirs = (decoder.unroll(p, CAPTIONS) for p in (pictures, moved))
@@ -121,7 +190,7 @@ def test_permuting_the_cells_permutes_the_map_unless_cells_know_their_place(know
 
 
 def test_a_shifted_thing_shifts_the_map():
-    decoder = make_decoder(replace(SMALL, coordinates=False))
+    decoder = make_decoder(replace(SMALL, twins=False, coordinates=False))
     pictures = torch.zeros(1, 6, 4, 4, dtype=torch.float64)
     pictures[0, :, 1, 1] = make_pictures()[0, :, 0, 0]
     captions = CAPTIONS[2:3]
@@ -191,7 +260,10 @@ def test_only_a_hearing_query_looks_where_the_last_word_says():
         assert torch.equal(maps[0], maps[1]) is not hears
 
 
-@pytest.mark.parametrize("config", [SMALL, replace(SMALL, coordinates=False, hears=False)])
+PLAIN = replace(SMALL, coordinates=False, twins=False, turns=False, trail=0, hears=False)
+
+
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, coordinates=False), PLAIN])
 def test_gradients_reach_every_parameter(config):
     decoder = make_decoder(config)
     attention.attention_loss(decoder, (make_pictures(), CAPTIONS)).backward()
@@ -339,39 +411,8 @@ def test_refuses_what_does_not_fit():
         attention.points_at(torch.zeros(1, 2, 2), torch.zeros(1, 16, 16))
 
 
-def a_red_bird_left_of_a_blue_dog():
-    scenes = sample_scenes(1, generator=make_generator(0), slots=3, least=3, split="train")
-    two = torch.tensor([[True, True, False]])
-    kind = torch.tensor([[KINDS.index("bird"), KINDS.index("dog"), 0]])
-    colour = torch.tensor([[COLOURS.index("red"), COLOURS.index("blue"), 0]])
-    x, size = torch.tensor([[0.25, 0.75, 0.5]]), torch.full((1, 3), 0.3)
-    return scenes.replace(
-        present=two, sounding=two & False, kind=kind, colour=colour, x=x, size=size,
-        y=torch.full((1, 3), 0.7), depth=torch.full((1, 3), 0.5),
-    )  # fmt: skip
-
-
-def test_a_noun_means_the_things_of_its_kind_and_colour():
-    scenes = a_red_bird_left_of_a_blue_dog()
-    sentence = "a red songbird and two blue dogs and a green bird and a clock"
-    found = attention.find_mentions([sentence.split()], scenes)
-    assert found.place.tolist() == [2, 6]  # there is no green bird and no clock
-    assert torch.equal(found.seen, pictures.masks(scenes)[0, :2])
-    assert torch.equal(found.caption, torch.zeros(2, dtype=torch.int64))
-
-
 def test_ideal_maps_weigh_cells_by_their_share_of_the_mask():
     seen = torch.zeros(1, 16, 16, dtype=torch.bool)
     seen[0, :8, :4], seen[0, 8, 8] = True, True
     expected = torch.tensor([[[32.0, 0.0], [0.0, 1.0]]]) / 33
     assert torch.allclose(attention.ideal_maps(seen, rows=2, columns=2), expected)
-
-
-def test_openings_ask_of_each_single_thing_that_stands_in_a_relation():
-    scenes = a_red_bird_left_of_a_blue_dog()
-    rows, openings = attention.relation_openings(scenes)
-    assert rows.tolist() == [0, 0]
-    assert openings == [["a", "red", "bird", "is"], ["a", "blue", "dog", "is"]]
-    alike = torch.zeros(1, 3, dtype=torch.int64)
-    twins = scenes.replace(kind=alike, colour=alike)
-    assert attention.relation_openings(twins)[1] == []

@@ -93,6 +93,31 @@ def test_batches_hold_each_caption_once_with_its_picture():
     assert torch.equal(short, captions[:1, :4])
 
 
+def test_pools_put_captions_of_like_length_together_and_keep_each_once():
+    draw = make_generator(0)
+    lengths = torch.randint(3, 9, (40,), generator=draw)
+    captions = torch.full((40, 9), PAD)
+    for number, (row, length) in enumerate(zip(captions, lengths.tolist(), strict=True)):
+        row[:length] = torch.tensor([START, *[END + 1 + number] * (length - 2), END])
+    dealt = {
+        pool: list(
+            CaptionBatches(grids(40), captions, torch.arange(40), batch_size=4, pool=pool,
+                           generator=make_generator(1))
+        )
+        for pool in (1, 10)
+    }  # fmt: skip
+    for batches in dealt.values():
+        said = torch.cat([said[:, 1] for _, said in batches])
+        assert torch.equal(said.sort().values, END + 1 + torch.arange(40))
+    padding = {pool: sum(int((c == PAD).sum()) for _, c in dealt[pool]) for pool in dealt}
+    assert padding[10] < padding[1] / 2
+    longest = [said.shape[1] for _, said in dealt[10]]
+    assert longest != sorted(longest)  # the order of batches is drawn
+    in_order = CaptionBatches(grids(40), captions, torch.arange(40), batch_size=4, pool=10)
+    widths = [said.shape[1] for _, said in in_order]
+    assert widths == sorted(widths)
+
+
 def test_the_cell_is_torchs():
     ours, theirs = LSTMCell(5, 7).double(), nn.LSTMCell(5, 7).double()
     with torch.no_grad():
@@ -298,6 +323,8 @@ def test_bad_input_is_refused(wild):
         CaptionBatches(pictures, captions, torch.arange(4), batch_size=2)
     with pytest.raises(ValueError, match="batch_size is 0"):
         CaptionBatches(grids(4), captions, torch.arange(4), batch_size=0)
+    with pytest.raises(ValueError, match="pool is 0"):
+        CaptionBatches(grids(4), captions, torch.arange(4), batch_size=2, pool=0)
     with pytest.raises(ValueError, match=r"pictures has shape .* need size 4 where it has 3"):
         wild.start(torch.zeros(1, 3, 2, 3))
     with pytest.raises(ValueError, match="each row from START on"):
