@@ -11,20 +11,27 @@ from mmlib.data.vocabulary import Vocabulary
 from mmlib.foundations.pretraining import load_naming_eye, see
 from mmlib.runtime import make_generator
 from mmlib.vision_text import vqa
-from mmlib.vision_text.vqa import PointWise, StackedAttention
+from mmlib.vision_text.vqa import Modulated, PointWise, StackedAttention
 from mmlib.world import pictures
 from mmlib.world.questions import TYPES
 from mmlib.world.twins import Twins, balanced_pairs
 
-TITLE = "Visual question answering: two streams multiplied, and two glimpses"
+TITLE = "Visual question answering: two streams multiplied, modulation, and two glimpses"
 TRAIN, TEST, PAIRS = 5000, 1000, 300  # scenes, scenes, pairs of them
 MODELS = {
     "question only": lambda words: PointWise(words, senses="question"),
     "picture only": lambda words: PointWise(words, senses="picture"),
     "product": PointWise,
+    "modulation": Modulated,
     "attention": StackedAttention,
 }
-STEPS = {"question only": 300, "picture only": 200, "product": 1200, "attention": 1500}
+STEPS = {
+    "question only": 200,
+    "picture only": 150,
+    "product": 800,
+    "modulation": 400,
+    "attention": 1400,
+}
 
 
 def run(seed: int) -> dict[str, float]:

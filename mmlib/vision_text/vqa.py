@@ -263,6 +263,49 @@ def summarise(grids: Tensor) -> Tensor:
     return layer_norm(summary, summary.shape[1:])
 
 
+class Modulated(nn.Module):
+    """The question scales and shifts, feature by feature, what is computed from the picture.
+
+    P18 equations 1 and 2: from the question come a scale γ and a shift β for each feature, the same
+    in every cell; then a ReLU. Twice, with a layer between; the cells, here of half the grid's
+    resolution, know their coordinates, and what is left of them is pooled (P18 section 3.2; four
+    blocks of 128 features there).
+    """
+
+    def __init__(self, words: int, config: VqaConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or VqaConfig()
+        self.reader = QuestionReader(words, config)
+        self.see = nn.Conv2d(config.channels + 2, config.value, 3, stride=2, padding=1)
+        self.mix = nn.Linear(config.value, config.value)
+        self.modulation = nn.Linear(config.hidden, 4 * config.value)  # γ and β, twice
+        self.answer = nn.Sequential(
+            nn.Linear(2 * config.value, config.fused),
+            nn.ReLU(),
+            nn.Linear(config.fused, len(ANSWERS)),
+        )
+
+    def forward(self, grids: Tensor, questions: Tensor) -> Tensor:
+        """Return (batch, questions, answers) logits; arguments as in ``PointWise.forward``."""
+        sizes = check_batch(grids, questions, self.config)
+        at = coordinates(*grids.shape[2:]).to(grids).expand(len(grids), -1, -1, -1)
+        cells = self.see(torch.cat([grids, at], dim=1)).flatten(2).mT[:, None]  # (…, cells, value)
+        last = self.reader(questions.flatten(0, 1))[1]
+        standard = layer_norm(last, last.shape[1:]).unflatten(0, (sizes["batch"], -1))
+        scale, shift, scale2, shift2 = self.modulation(standard)[:, :, None].chunk(4, dim=-1)
+        cells = torch.relu((1 + scale) * cells + shift)  # (batch, questions, cells, value)
+        cells = cells + torch.relu((1 + scale2) * self.mix(cells) + shift2)
+        return self.answer(torch.cat([cells.mean(dim=2), cells.amax(dim=2)], dim=-1))
+
+
+def coordinates(rows: int, columns: int) -> Tensor:
+    """Return where the middles of the cells lie, (2, rows, columns): x, y from -1 to 1."""
+    y, x = torch.meshgrid(
+        *((2 * torch.arange(n) + 1) / n - 1 for n in (rows, columns)), indexing="ij"
+    )
+    return torch.stack([x, y])
+
+
 class StackedAttention(nn.Module):
     """Read, look and measure, twice; then let the question weigh what was measured.
 
@@ -284,6 +327,9 @@ class StackedAttention(nn.Module):
         self.read = nn.Linear(context, GLIMPSES)
         nn.init.normal_(self.read.weight, std=0.1)  # so that the two differ from the first step on
         self.query = nn.Linear(context, config.named, bias=False)
+        # At first a query knows only the words that are read, not the state of the LSTM after them:
+        # else a glimpse may settle on "the", whose state has a trace of all words before it.
+        nn.init.zeros_(self.query.weight[:, config.embedding :])
         self.value = nn.Linear(config.channels, config.value)
         self.around = nn.Conv2d(config.value, config.value, 3, padding=1)
         self.meter = nn.Linear(config.value, config.meters)
@@ -291,7 +337,7 @@ class StackedAttention(nn.Module):
         self.threshold = nn.Parameter(torch.tensor(2.0))
         self.asked = nn.Linear(config.hidden, config.fused)
         self.found = nn.Linear(GLIMPSES * config.value, config.fused)
-        measures = 5 + 2 * config.meters
+        measures = 5 + 2 * config.meters + config.named
         self.weigh = nn.Linear(config.hidden, config.fused, bias=False)
         self.compare = nn.Linear((GLIMPSES + 1) * measures, config.fused, bias=False)
         together = 2 * config.fused + GLIMPSES * measures + config.hidden
@@ -315,7 +361,7 @@ class StackedAttention(nn.Module):
         scores = query @ named[:, None]  # (batch, questions, glimpses, cells)
         where, values = (SHARP * scores).softmax(dim=-1), self.values(grids)
         seen = (where @ values[:, None]).flatten(2)
-        amounts = self.amounts(scores, values, sizes["rows"])
+        amounts = self.amounts(scores, values, named, sizes["rows"])
         measured = torch.cat([measure(scores, where, sizes["rows"]), amounts], dim=-1)
         first, second = measured.unbind(dim=2)
         compared = self.compare(torch.cat([first - second, first, second], dim=-1))
@@ -331,18 +377,21 @@ class StackedAttention(nn.Module):
         near = self.around(values.mT.unflatten(2, grids.shape[2:]))  # edges, ends, gaps between two
         return values + torch.relu(near).flatten(2).mT
 
-    def amounts(self, scores: Tensor, values: Tensor, rows: int) -> Tensor:
-        """Return how much each glimpse finds, (batch, questions, glimpses, 2 · meters).
+    def amounts(self, scores: Tensor, values: Tensor, named: Tensor, rows: int) -> Tensor:
+        """Return how much each glimpse finds, (batch, questions, glimpses, 2 · meters + named).
 
         Softmax attention always sums to one: it cannot count. So a cell is judged on its own,
         σ(score - threshold), and two sorts of meters add up over the cells: what is in the cells
-        that are found, and the outlines, corners and ends of the patch that they form.
+        that are found, and the outlines, corners and ends of the patch that they form. At last, of
+        each of the eye's words: is it said in any cell that is found? However large a dog, it has
+        one colour; a red and a blue one that touch are two.
         """
         found = torch.sigmoid(scores - self.threshold)  # (batch, questions, glimpses, cells)
         things = found @ torch.relu(self.meter(values))[:, None]
         patches = self.outline(found.flatten(0, 2).unflatten(1, (1, rows, -1)))
         outlines = torch.relu(patches).sum(dim=(2, 3)).unflatten(0, scores.shape[:3])
-        return torch.cat([things, outlines], dim=-1) / 4
+        said = 1 - torch.exp(-found @ named.mT[:, None])  # one loud cell is enough
+        return torch.cat([things / 4, outlines / 4, said], dim=-1)
 
 
 def read_in_turn(scores: Tensor, there: Tensor) -> Tensor:
@@ -374,12 +423,7 @@ def measure(scores: Tensor, where: Tensor, rows: int) -> Tensor:
     Returns:
         (..., glimpses, 5)
     """
-    columns = where.shape[-1] // rows
-    y, x = torch.meshgrid(
-        *((2 * torch.arange(n, device=where.device) + 1) / n - 1 for n in (rows, columns)),
-        indexing="ij",
-    )
-    at = torch.stack([x, y], dim=-1).flatten(0, 1).to(where.dtype)  # (cells, 2)
+    at = coordinates(rows, where.shape[-1] // rows).to(where).flatten(1).mT  # (cells, 2)
     place = where @ at
     spread = where @ at.square() - place.square()
     best = torch.tanh(scores.amax(dim=-1, keepdim=True) / 4)

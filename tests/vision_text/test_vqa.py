@@ -12,7 +12,7 @@ from mmlib.foundations.pretraining import WORDS, NamingEye
 from mmlib.runtime import make_generator
 from mmlib.training import fit
 from mmlib.vision_text import vqa
-from mmlib.vision_text.vqa import PointWise, StackedAttention, VqaConfig
+from mmlib.vision_text.vqa import Modulated, PointWise, StackedAttention, VqaConfig
 from mmlib.world.questions import ANSWERS, TYPES, Question, ask
 from mmlib.world.sampling import sample_scenes
 
@@ -21,6 +21,7 @@ MODELS = {
     "point-wise": lambda words: PointWise(words, TINY),
     "question only": lambda words: PointWise(words, TINY, senses="question"),
     "picture only": lambda words: PointWise(words, TINY, senses="picture"),
+    "modulation": lambda words: Modulated(words, TINY),
     "attention": lambda words: StackedAttention(words, TINY),
 }
 
@@ -124,7 +125,9 @@ def test_point_wise_is_the_product_of_two_vectors(batch, vocabulary):
     torch.testing.assert_close(model(grids, questions)[:, 1], expected)
 
 
-@pytest.mark.parametrize(("symmetry", "changes"), [("point-wise", False), ("attention", True)])
+@pytest.mark.parametrize(
+    ("symmetry", "changes"), [("point-wise", False), ("modulation", True), ("attention", True)]
+)
 def test_the_product_does_not_know_where_things_are(symmetry, changes, batch, vocabulary):
     """Cells shuffled over the picture: the pooled product cannot tell, attention can."""
     model = made(symmetry, vocabulary)
@@ -145,6 +148,33 @@ def test_a_missing_sense_makes_no_difference(batch, vocabulary):
         assert torch.equal(answers[:, 0], answers[:, 2])
         assert not torch.equal(answers, deaf(1 + grids, questions))
     assert answers.shape == (8, 3, len(ANSWERS))
+
+
+def test_modulation_by_loops(batch, vocabulary):
+    """Each cell's features, one after the other: scale, shift, cut off; mix; once more; pool."""
+    model, (grids, questions, _) = made("modulation", vocabulary), batch
+    with torch.no_grad():
+        last = model.reader(questions[:1, 1])[1]
+        both = (model.modulation.weight @ standard(last)[0] + model.modulation.bias).reshape(4, 12)
+        line = [-0.75, -0.25, 0.25, 0.75]
+        places = torch.tensor([[line] * 4, [[y] * 4 for y in line]])
+        seen = model.see(torch.cat([grids[0], places])[None])[0].flatten(1).T  # (cells, value)
+        left = []
+        for cell in seen:
+            once = torch.tensor(
+                [max(0, (1 + both[0, i]) * cell[i] + both[1, i]) for i in range(12)]
+            )
+            mixed = model.mix(once)
+            left.append(once + ((1 + both[2]) * mixed + both[3]).clamp(min=0))
+        left = torch.stack(left)
+        expected = model.answer(torch.cat([left.mean(0), left.max(0).values]))
+        torch.testing.assert_close(model(grids, questions)[0, 1], expected)
+
+
+def test_coordinates_grow_to_the_right_and_downwards():
+    at = vqa.coordinates(2, 4)
+    torch.testing.assert_close(at[0], torch.tensor([[-0.75, -0.25, 0.25, 0.75]] * 2))
+    torch.testing.assert_close(at[1], torch.tensor([[-0.5] * 4, [0.5] * 4]))
 
 
 def test_what_one_glimpse_reads_is_closed_to_the_next():
@@ -176,12 +206,13 @@ def test_measures_by_loops():
 
 
 def test_amounts_by_loops(vocabulary):
-    """Soft counts of cells, and of 3 x 3 patterns in the map of what was found."""
+    """Soft counts of cells, of patterns in the map of what was found, and words said there."""
     model, generator = made("attention", vocabulary), make_generator(0)
     scores = 3 * torch.randn(1, 1, 2, 16, generator=generator)
     values = torch.rand(1, 16, 12, generator=generator)
+    named = 4 * torch.rand(1, 5, 16, generator=generator)
     with torch.no_grad():
-        amounts = model.amounts(scores, values, 4)[0, 0, 1]
+        amounts = model.amounts(scores, values, named, 4)[0, 0, 1]
         found = torch.sigmoid(scores[0, 0, 1] - model.threshold)
         things = sum(found[c] * model.meter(values[0, c]).relu() for c in range(16)) / 4
         padded = torch.zeros(6, 6)
@@ -193,7 +224,28 @@ def test_amounts_by_loops(vocabulary):
                 patterns += (
                     (model.outline.weight[:, 0] * window).sum((1, 2)) + model.outline.bias
                 ).relu()
-    torch.testing.assert_close(amounts, torch.cat([things, patterns / 4]))
+        heard = [sum(found[c] * named[0, w, c] for c in range(16)) for w in range(5)]
+        said = 1 - torch.exp(-torch.stack(heard))
+    torch.testing.assert_close(amounts, torch.cat([things, patterns / 4, said]))
+
+
+def test_a_word_counts_once_however_many_cells_say_it(vocabulary):
+    """One large thing has one colour, two that touch may have two: their words tell."""
+    model = made("attention", vocabulary)
+    scores, values = torch.full((1, 1, 2, 16), 9.0), torch.zeros(1, 16, 12)
+    large, two = torch.zeros(1, 5, 16), torch.zeros(1, 5, 16)
+    large[0, 2, :14] = two[0, 2, :7] = two[0, 3, 7:14] = 4.0
+    with torch.no_grad():
+        one, both = (model.amounts(scores, values, n, 4)[0, 0, 0, -5:] for n in (large, two))
+    assert one.sum() == pytest.approx(1, abs=0.01)
+    assert both.sum() == pytest.approx(2, abs=0.01)
+
+
+def test_a_query_begins_with_the_words_that_are_read(vocabulary):
+    """Not with the state of the LSTM: what "the" wants must not depend on the words before it."""
+    weight = made("attention", vocabulary).query.weight
+    assert not weight[:, TINY.embedding :].any()
+    assert weight[:, : TINY.embedding].all()
 
 
 def test_looking_is_attention_and_a_mirrored_picture_moves_it(batch, vocabulary):
@@ -235,7 +287,7 @@ def test_gradients_reach_every_parameter(name, batch, vocabulary):
         assert float(value.grad.abs().sum()) > 0, parameter
 
 
-@pytest.mark.parametrize("name", ["point-wise", "attention"])
+@pytest.mark.parametrize("name", ["point-wise", "modulation", "attention"])
 def test_one_batch_is_learned_by_heart(name, batch, vocabulary):
     model = made(name, vocabulary)
     fit(model, [batch], vqa.vqa_loss, generator=make_generator(0), steps=150,
