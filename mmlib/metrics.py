@@ -247,9 +247,10 @@ def consensus_iou(maps: Tensor, consensus: Tensor, *, threshold: float) -> Tenso
     check_finite(maps, name="maps")
     if not bool(((consensus >= 0) & (consensus <= 1)).all()):
         raise ValueError("consensus must lie in 0 to 1: divide the counts by those that must agree")
-    claimed, agreed = maps >= threshold, consensus.double()
-    inside = (claimed * agreed).sum((1, 2))
-    union = agreed.sum((1, 2)) + (claimed & (agreed == 0)).sum((1, 2))
+    claimed = maps >= threshold
+    inside = (claimed * consensus).sum((1, 2), dtype=torch.float64)
+    outside = (claimed & (consensus == 0)).sum((1, 2))
+    union = consensus.sum((1, 2), dtype=torch.float64) + outside
     return inside / union.clamp(min=1e-12)
 
 
