@@ -1,0 +1,527 @@
+"""Where does the sound come from? A map over the picture, learned from pictures with sound.
+
+Built in notebooks/vision_audio/05_localization.ipynb. Source: Senocak, Oh, Kim, Yang & Kweon,
+"Learning to Localize Sound Source in Visual Scenes", CVPR 2018, cited as S18.
+
+Two streams. The frozen eye turns a picture into a grid of features, the frozen ear turns a second
+of sound into one vector; each does so once, and only small layers on top are trained. The *map* is
+the cosine of the sound's vector with each cell's. Its softmax is the *attention*, and the cells'
+vectors summed with that weight are the *attended* visual feature, what the sound sees.
+
+Nothing else is needed than knowing which picture and which sound belong together. What is not in
+the paper: pictures are contrasted with others filmed in places that look alike (``alike``), since
+otherwise the *ambience* is matched with the background and the map avoids all things.
+
+Shapes: grids are (batch, features, rows, columns), sounds (batch, heard), maps
+(..., rows, columns).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from sklearn.cluster import KMeans
+from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmlib.data.batches import Batches
+from mmlib.foundations.pretraining import Ear, Eye, describe, load_ear, load_eye, see
+from mmlib.metrics import consensus_iou, success_auc
+from mmlib.shapes import check_finite, check_floating, check_shape
+from mmlib.training import History, fit, predict
+from mmlib.world import pictures
+from mmlib.world.scenes import Scenes
+from mmlib.world.soloists import Takes, absent_kinds, another_sounds, sample_solos, soundtrack
+
+SIDE = 96  # pixels of a picture: 12 x 12 cells, and a cell sees half of it, not nearly all
+PLACES_ALIKE = 10  # groups of pictures that look alike
+STEPS = 400  # of training
+
+
+@dataclass(frozen=True)
+class LocalizerConfig:
+    """The size of a localizer."""
+
+    features: int = 128  # of a cell of the eye's grid
+    heard: int = 2 * Ear.features  # of a sound: mean and maximum over time
+    shared: int = 64  # of the space in which sight and sound meet
+    hidden: int = 128  # of the layer that hears
+    temperature: float = 0.6  # of the attention
+    learn_temperature: bool = False  # learned, it falls, and the maps shrink to a spot
+    floor: float = 0.0  # a cell's vector that is not longer than this says little
+
+    def __post_init__(self) -> None:
+        for name in ("features", "heard", "shared", "hidden"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is {value!r}, it must be a whole number of 1 or more")
+        if not self.temperature > 0 or not self.floor >= 0:
+            raise ValueError(
+                f"temperature is {self.temperature} and floor {self.floor}: the first must be "
+                "above 0, the second 0 or more"
+            )
+
+
+class Meeting(NamedTuple):
+    """Sight and sound in the space that they share."""
+
+    cells: Tensor  # (pictures, shared, rows, columns), each at most of length 1
+    heard: Tensor  # (sounds, shared), each of length 1
+
+
+class Localizer(nn.Module):
+    """Two streams: small layers on what a frozen eye and a frozen ear report."""
+
+    def __init__(self, config: LocalizerConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or LocalizerConfig()
+        self.look = nn.Conv2d(config.features, config.shared, 1)
+        self.listen = nn.Sequential(
+            nn.Linear(config.heard, config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, config.shared),
+        )
+        self.log_temperature = nn.Parameter(
+            torch.tensor(math.log(config.temperature)), requires_grad=config.learn_temperature
+        )
+        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))  # of scores in a softmax
+        for name, size in (("grid", config.features), ("sound", config.heard)):
+            self.register_buffer(f"{name}_mean", torch.zeros(size))
+            self.register_buffer(f"{name}_spread", torch.ones(size))
+
+    @property
+    def temperature(self) -> Tensor:
+        """How even the attention is: near 0 all of it lies on one cell."""
+        return self.log_temperature.exp()
+
+    def standardise(self, grids: Tensor, sounds: Tensor) -> None:
+        """Remember mean and spread of every feature, so that none outweighs the others."""
+        some = grids[:500].float()
+        for name, values, axes in (("grid", some, (0, 2, 3)), ("sound", sounds, (0,))):
+            getattr(self, f"{name}_mean").copy_(values.mean(axes))
+            getattr(self, f"{name}_spread").copy_(values.std(axes).clamp(min=1e-3))
+
+    def forward(self, grids: Tensor, sounds: Tensor) -> Meeting:
+        """Bring pictures and sounds, as many as there are of each, into the shared space.
+
+        Args:
+            grids: (pictures, features, rows, columns), floating point, also half precision.
+            sounds: (sounds, heard).
+
+        Raises:
+            TypeError, ValueError: a shape or type is wrong, an axis is empty, or a value is NaN.
+        """
+        check_shape(grids, f"pictures {self.config.features} rows columns", name="grids")
+        check_shape(sounds, f"sounds {self.config.heard}", name="sounds")
+        for name, values in (("grids", grids), ("sounds", sounds)):
+            check_floating(values, name=name)
+            check_finite(values, name=name)
+        mean, spread = self.grid_mean[:, None, None], self.grid_spread[:, None, None]
+        cells = self.look((grids.float() - mean) / spread)
+        length = cells.square().sum(dim=1, keepdim=True) + self.config.floor**2
+        heard = self.listen((sounds - self.sound_mean) / self.sound_spread)
+        return Meeting(cells / length.sqrt(), functional.normalize(heard, dim=1))
+
+
+def score_maps(cells: Tensor, heard: Tensor) -> Tensor:
+    """Return each picture's map for its own sound, (batch, rows, columns): S18 eq. 1.
+
+    It is the cosine of the sound's vector and the cell's, made smaller where the cell says little.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    size = check_shape(cells, "batch shared rows columns", name="cells")
+    check_shape(heard, f"{size['batch']} {size['shared']}", name="heard")
+    return torch.einsum("bdrc,bd->brc", cells, heard)
+
+
+def attention(maps: Tensor, temperature: Tensor | float) -> Tensor:
+    """Return the softmax of maps (..., rows, columns) over all cells (S18 eq. 2)."""
+    check_shape(maps, "... rows columns", name="maps")
+    return (maps.flatten(-2) / temperature).softmax(dim=-1).reshape(maps.shape)
+
+
+def attended(cells: Tensor, weights: Tensor) -> Tensor:
+    """Return z = Σ_i α_i v_i, what the sound sees of its picture, (batch, shared): S18 eq. 3."""
+    return torch.einsum("bdrc,brc->bd", cells, weights)
+
+
+def pair_scores(meeting: Meeting, temperature: Tensor | float) -> Tensor:
+    """Return z · h of every picture with every sound, (pictures, sounds).
+
+    z = Σ α v, so z · h = Σ α (v · h): the attended feature need not be made, the map suffices.
+    """
+    flat = meeting.cells.flatten(2)  # (pictures, shared, cells)
+    maps = torch.matmul(meeting.heard, flat)  # (pictures, sounds, cells)
+    return ((maps / temperature).softmax(dim=2) * maps).sum(dim=2)
+
+
+def contrastive_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """Return how badly pictures and sounds of a batch find each other among all of it.
+
+    Cross-entropy of the right sound for each picture and of the right picture for each sound
+    (van den Oord et al., 2018; Radford et al., 2021).
+
+    Args:
+        batch: grids and sounds; the i-th of both belong together.
+    """
+    scores = pair_scores(model(*batch), model.temperature) * model.log_scale.exp()
+    own = torch.arange(len(scores), device=scores.device)
+    return (functional.cross_entropy(scores, own) + functional.cross_entropy(scores.T, own)) / 2
+
+
+def ratio_loss(near: Tensor, far: Tensor) -> Tensor:
+    """Return the triplet loss of S18 (eq. 4): a softmax of two distances, compared with (0, 1).
+
+    With d⁺ and d⁻ the softmax of the distances to the own and to another sound, it is the mean of
+    (d⁺)² + (1 - d⁻)², after Hoffer and Ailon (2015).
+
+    Args:
+        near, far: (batch,) distances.
+    """
+    shares = torch.stack([near, far], dim=1).softmax(dim=1)
+    return (shares[:, 0].square() + (1 - shares[:, 1]).square()).mean()
+
+
+def triplet_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """Return ``ratio_loss`` of what each sound sees, its own sound, and its neighbour's sound."""
+    met = model(*batch)
+    seen = attended(met.cells, attention(score_maps(*met), model.temperature))
+    seen = functional.normalize(seen, dim=1)
+    scale = model.log_scale.exp()
+    near, far = ((seen - other).norm(dim=1) for other in (met.heard, met.heard.roll(1, 0)))
+    return ratio_loss(scale * near, scale * far)
+
+
+def supervised_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Return the cross-entropy -Σ α* log α of the attention with the true one (S18 eq. 5).
+
+    Args:
+        batch: grids, sounds, and the true attention (batch, rows, columns), each of sum 1.
+    """
+    grids, sounds, truth = batch
+    logs = (score_maps(*model(grids, sounds)) / model.temperature).flatten(1).log_softmax(dim=1)
+    return -(truth.flatten(1) * logs).sum(dim=1).mean()
+
+
+def loss(model: nn.Module, batch: dict[str, tuple[Tensor, ...]], *, unsupervised=contrastive_loss):
+    """Return unsupervised plus supervised loss, whichever is there: all regimes (S18 eq. 6).
+
+    Args:
+        batch: ``"pairs"``, a batch for ``unsupervised``; ``"marked"``, one for
+            ``supervised_loss``; one of the two may be missing.
+    """
+    total = 0.0
+    if "pairs" in batch:
+        total = total + unsupervised(model, batch["pairs"])
+    if "marked" in batch:
+        total = total + supervised_loss(model, batch["marked"])
+    return total
+
+
+class Clips(NamedTuple):
+    """Pictures with sound, as the frozen eye and ear report them. Only the scenes know more."""
+
+    scenes: Scenes
+    grids: Tensor  # (clips, features, rows, columns), half precision
+    heard: Tensor  # (clips, 2 · features of the ear)
+
+
+def hear(
+    ear: Ear, scenes: Scenes, takes: Takes, *, generator: torch.Generator, kinds=None
+) -> Tensor:
+    """Return what a frozen ear makes of the scenes' sounds, pooled over time: (scenes, heard)."""
+    return describe(ear, soundtrack(scenes, takes, generator=generator, kinds=kinds))
+
+
+def film(
+    count: int,
+    *,
+    takes: Takes,
+    generator: torch.Generator,
+    eye: Eye | None = None,
+    side: int = SIDE,
+) -> Clips:
+    """Film scenes with two or three things, one of them sounding, and look and listen once.
+
+    Args:
+        eye: None takes the one that ships with the package.
+        side: of the pictures in pixels.
+    """
+    scenes = sample_solos(count, generator=generator)
+    eye, ear = eye or load_eye(), load_ear()
+    grids = []
+    for start in range(0, count, 500):  # the pictures themselves need not be kept
+        drawn = pictures.draw(scenes[start : start + 500], size=side, generator=generator)
+        grids.append(see(eye, drawn, batch_size=100).half())
+    return Clips(scenes, torch.cat(grids), hear(ear, scenes, takes, generator=generator))
+
+
+def truth(scenes: Scenes, *, side: int = SIDE) -> Tensor:
+    """Say which pixels lie in the tight box around what is seen of the sounding thing.
+
+    Returns:
+        (scenes, side, side) bool.
+    """
+    found = []
+    for start in range(0, len(scenes), 500):
+        part = scenes[start : start + 500]
+        boxes = pictures.boxes(pictures.masks(part, size=side)[part.sounding])
+        found.append(_painted(boxes.double(), side))
+    return torch.cat(found)
+
+
+def consensus(scenes: Scenes, *, generator: torch.Generator, side: int = SIDE) -> Tensor:
+    """Let three annotators draw a box each, none quite exactly, and return what they agree on.
+
+    Every edge is off by a twentieth of the box's side, as a standard deviation. A pixel that two
+    of the three chose counts as certain, one that a single one chose as a half (S18 section 4.1).
+
+    Returns:
+        (scenes, side, side) in 0 to 1.
+    """
+    boxes = pictures.boxes(pictures.masks(scenes, size=side)[scenes.sounding]).double()
+    lengths = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+    votes = torch.zeros(len(scenes), side, side)
+    for _ in range(3):
+        shaken = torch.randn(boxes.shape, generator=generator) * lengths / 20
+        votes += _painted((boxes + shaken).round().clamp(0, side), side)
+    return (votes / 2).clamp(max=1)
+
+
+def true_attention(scenes: Scenes, rows: int, *, side: int = SIDE) -> Tensor:
+    """Return the attention that is asked of a model: even over the box, (scenes, rows, rows)."""
+    covered = functional.adaptive_avg_pool2d(truth(scenes, side=side).float()[:, None], rows)[:, 0]
+    return covered / covered.sum(dim=(1, 2), keepdim=True)
+
+
+def alike(grids: Tensor, *, groups: int = PLACES_ALIKE) -> Tensor:
+    """Sort pictures by how they look as a whole, without any label: k-means of the mean features.
+
+    Returns:
+        (pictures,) the number of each one's group.
+    """
+    whole = torch.cat([part.float().mean(dim=(2, 3)) for part in grids.split(500)])
+    whole = (whole - whole.mean(dim=0)) / whole.std(dim=0).clamp(min=1e-3)
+    with threadpool_limits(1):
+        return torch.as_tensor(KMeans(groups, n_init=3, random_state=0).fit_predict(whole)).long()
+
+
+class AlikeBatches:
+    """Pairs of picture and sound in batches whose pictures all look alike; and marked pictures.
+
+    Args:
+        clips: what to learn from.
+        marked: indices of the clips whose box is known; empty: none.
+        pairs: whether the other clips are used; False is the fully supervised regime.
+        batch_size: pairs a batch; **marked_size**: marked clips a batch.
+    """
+
+    def __init__(
+        self,
+        clips: Clips,
+        *,
+        generator: torch.Generator,
+        marked: Tensor | None = None,
+        pairs: bool = True,
+        groups: int = PLACES_ALIKE,
+        batch_size: int = 64,
+        marked_size: int = 32,
+    ) -> None:
+        if not pairs and (marked is None or not len(marked)):
+            raise ValueError("there are neither pairs nor marked clips: give one of the two")
+        self.clips, self.generator, self.pairs = clips, generator, pairs
+        self.batch_size, self.marked_size = batch_size, marked_size
+        self.group = alike(clips.grids, groups=groups) if pairs and groups > 1 else None
+        self.marked = marked if marked is not None and len(marked) else None
+        if self.marked is not None:
+            self.boxes = true_attention(clips.scenes[self.marked], clips.grids.shape[2])
+
+    def __iter__(self) -> Iterator[dict[str, tuple[Tensor, ...]]]:
+        for chosen in self._shuffled() if self.pairs else range(len(self.clips.grids) // 64):
+            batch = {}
+            if self.pairs:
+                batch["pairs"] = (self.clips.grids[chosen], self.clips.heard[chosen])
+            if self.marked is not None:
+                shape = (self.marked_size,)
+                some = torch.randint(len(self.marked), shape, generator=self.generator)
+                at = self.marked[some]
+                batch["marked"] = (self.clips.grids[at], self.clips.heard[at], self.boxes[some])
+            yield batch
+
+    def _shuffled(self) -> list[Tensor]:
+        """Return indices in batches, each of one group, in an order drawn anew."""
+        order = torch.randperm(len(self.clips.grids), generator=self.generator)
+        parts = [order] if self.group is None else [
+            order[self.group[order] == number] for number in self.group.unique()
+        ]  # fmt: skip
+        batches = [b for part in parts for b in part.split(self.batch_size) if len(b) > 7]
+        again = torch.randperm(len(batches), generator=self.generator)
+        return [batches[number] for number in again]
+
+
+def shuffled(clips: Clips, group: Tensor, *, generator: torch.Generator) -> Clips:
+    """Return clips with the sounds exchanged within each group: alike places, no synchrony."""
+    order = torch.arange(len(group))
+    for number in group.unique():
+        members = (group == number).nonzero()[:, 0]
+        order[members] = members[torch.randperm(len(members), generator=generator)]
+    return clips._replace(heard=clips.heard[order])
+
+
+def predict_maps(model: Localizer, grids: Tensor, sounds: Tensor, *, side: int = SIDE) -> Tensor:
+    """Return each picture's map for its sound, enlarged to the picture: (pictures, side, side)."""
+    batches = Batches((grids, sounds), batch_size=250)
+    return enlarge(predict(model, batches, lambda m, b: score_maps(*m(*b))), side)
+
+
+def enlarge(maps: Tensor, side: int) -> Tensor:
+    """Return maps (items, rows, columns) at a picture's size, bilinearly: a cell lies over its
+    pixels' middle."""
+    check_shape(maps, "items rows columns", name="maps")
+    options = {"size": (side, side), "mode": "bilinear", "align_corners": False}
+    return functional.interpolate(maps[:, None], **options)[:, 0]
+
+
+def centred(count: int, *, side: int = SIDE) -> Tensor:
+    """Return the maps of somebody who always points at the middle: (count, side, side)."""
+    away = torch.linspace(-1, 1, side).square()
+    return -(away[:, None] + away[None, :]).sqrt().expand(count, side, side)
+
+
+def scaled(maps: Tensor) -> Tensor:
+    """Return maps (items, rows, columns), each stretched to its own 0 to 1; a flat one is 0."""
+    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
+    return (maps - low) / (high - low).clamp(min=1e-12)
+
+
+def points_at(maps: Tensor, places: Tensor) -> Tensor:
+    """Say of each map if its highest pixel lies in its place (items, rows, columns) bool."""
+    check_shape(maps, "items rows columns", name="maps")
+    check_shape(places, "items rows columns", name="places")
+    if maps.shape != places.shape:
+        raise ValueError(f"maps have shape {tuple(maps.shape)}, places {tuple(places.shape)}")
+    return places.flatten(1).gather(1, maps.flatten(1).argmax(dim=1, keepdim=True))[:, 0]
+
+
+def _painted(boxes: Tensor, side: int) -> Tensor:
+    """Return (boxes, side, side) bool: the pixels inside each box."""
+    at = torch.arange(side)
+    left, top, right, bottom = (edge[:, None] for edge in boxes.unbind(dim=1))
+    across, down = (at >= left) & (at < right), (at >= top) & (at < bottom)
+    return across[:, None, :] & down[:, :, None]
+
+
+def train(
+    model: Localizer,
+    batches: AlikeBatches,
+    *,
+    steps: int,
+    generator: torch.Generator,
+    unsupervised=contrastive_loss,
+    learning_rate: float = 1e-3,
+    progress: bool = True,
+) -> History:
+    """Train a localizer; which regime it is, the batches say."""
+    model.standardise(batches.clips.grids, batches.clips.heard)
+    return fit(
+        model,
+        batches,
+        lambda model, batch: loss(model, batch, unsupervised=unsupervised),
+        generator=generator,
+        steps=steps,
+        learning_rate=learning_rate,
+        schedule=lambda done: 1 - 0.95 * done,
+        progress=progress,
+    )
+
+
+class Exam(NamedTuple):
+    """Clips that no training saw, where the sound comes from, and two trials with other sounds."""
+
+    clips: Clips
+    boxes: Tensor  # (clips, side, side) bool: the sounding thing
+    agreed: Tensor  # (clips, side, side) in 0 to 1: what three annotators make of it
+    other: Scenes  # another thing of the same picture sounds
+    other_heard: Tensor
+    other_boxes: Tensor
+    off_heard: Tensor  # a kind that is not in the picture sounds, at the same place
+
+
+class Maps(NamedTuple):
+    """Somebody's answers to an exam, each (clips, side, side)."""
+
+    own: Tensor
+    other: Tensor  # when another thing sounds
+    off: Tensor  # when something outside the picture sounds
+
+
+def make_exam(count: int, *, takes: Takes, generator: torch.Generator) -> Exam:
+    """Film an exam; ``takes`` should be others than those of training."""
+    clips, ear = film(count, takes=takes, generator=generator), load_ear()
+    other = another_sounds(clips.scenes, generator=generator)
+    off = absent_kinds(clips.scenes, generator=generator)
+    return Exam(
+        clips,
+        truth(clips.scenes),
+        consensus(clips.scenes, generator=generator),
+        other,
+        hear(ear, other, takes, generator=generator),
+        truth(other),
+        hear(ear, clips.scenes, takes, generator=generator, kinds=off),
+    )
+
+
+def answer(model: Localizer, exam: Exam) -> Maps:
+    """Return a model's maps."""
+    heard = (exam.clips.heard, exam.other_heard, exam.off_heard)
+    return Maps(*(predict_maps(model, exam.clips.grids, sounds) for sounds in heard))
+
+
+def saliency(model: Localizer, grids: Tensor, bank: Tensor) -> Tensor:
+    """Return what a model would look at if any sound of a bank were heard: the picture alone.
+
+    Args:
+        bank: (sounds, heard) of other clips; of each cell's scores the highest counts.
+    """
+
+    def highest(model: Localizer, grids: Tensor) -> Tensor:
+        met = model(grids, bank)
+        return torch.einsum("bdrc,sd->bsrc", met.cells, met.heard).amax(dim=1)
+
+    return enlarge(predict(model, Batches(grids, batch_size=250), highest), SIDE)
+
+
+def best_threshold(maps: Tensor, agreed: Tensor) -> float:
+    """Return the threshold of scaled maps at which most consensus IoUs reach a half.
+
+    To be chosen on validation data, not where it is measured.
+    """
+    levels = torch.linspace(0.05, 0.95, 19).tolist()
+    stretched = scaled(maps)
+    hits = [(consensus_iou(stretched, agreed, threshold=t) >= 0.5).sum() for t in levels]
+    return levels[int(torch.stack(hits).argmax())]
+
+
+def grade(maps: Maps, exam: Exam, *, threshold: float) -> dict[str, float]:
+    """Return all measures: "pointing", "cIoU@0.5", "AUC", "moves", "off-screen".
+
+    *moves* is the share of pictures where the highest pixel lies in another thing's box when that
+    one sounds; *off-screen* the chance that a map's peak is higher for a sound out of the picture
+    than for one from outside, ties counted half.
+    """
+    ious = consensus_iou(scaled(maps.own), exam.agreed, threshold=threshold)
+    inside, outside = maps.own.amax(dim=(1, 2)), maps.off.amax(dim=(1, 2))
+    labels = [1] * len(inside) + [0] * len(outside)
+    return {
+        "pointing": float(points_at(maps.own, exam.boxes).double().mean()),
+        "cIoU@0.5": float((ious >= 0.5).double().mean()),
+        "AUC": success_auc(ious),
+        "moves": float(points_at(maps.other, exam.other_boxes).double().mean()),
+        "off-screen": float(roc_auc_score(labels, torch.cat([inside, outside]))),
+    }
