@@ -17,7 +17,7 @@ Shapes: grids are (batch, features, rows, columns), sounds (batch, heard), maps
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,15 +31,25 @@ from torch.nn import functional
 from mmlib.data.batches import Batches
 from mmlib.foundations.pretraining import Ear, Eye, describe, load_ear, load_eye, see
 from mmlib.metrics import consensus_iou, success_auc
+from mmlib.runtime import make_generator
 from mmlib.shapes import check_finite, check_floating, check_shape
 from mmlib.training import History, fit, predict
 from mmlib.world import pictures
 from mmlib.world.scenes import Scenes
-from mmlib.world.soloists import Takes, absent_kinds, another_sounds, sample_solos, soundtrack
+from mmlib.world.soloists import (
+    SIDE,
+    Takes,
+    absent_kinds,
+    another_sounds,
+    consensus,
+    sample_solos,
+    soundtrack,
+    truth,
+)
 
-SIDE = 96  # pixels of a picture: 12 x 12 cells, and a cell sees half of it, not nearly all
 PLACES_ALIKE = 10  # groups of pictures that look alike
 STEPS = 400  # of training
+Unsupervised = Callable[[nn.Module, tuple[Tensor, Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -209,7 +219,12 @@ def supervised_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> T
     return -(truth.flatten(1) * logs).sum(dim=1).mean()
 
 
-def loss(model: nn.Module, batch: dict[str, tuple[Tensor, ...]], *, unsupervised=contrastive_loss):
+def loss(
+    model: nn.Module,
+    batch: dict[str, tuple[Tensor, ...]],
+    *,
+    unsupervised: Unsupervised = contrastive_loss,
+) -> Tensor:
     """Return unsupervised plus supervised loss, whichever is there: all regimes (S18 eq. 6).
 
     Args:
@@ -260,38 +275,6 @@ def film(
         drawn = pictures.draw(scenes[start : start + 500], size=side, generator=generator)
         grids.append(see(eye, drawn, batch_size=100).half())
     return Clips(scenes, torch.cat(grids), hear(ear, scenes, takes, generator=generator))
-
-
-def truth(scenes: Scenes, *, side: int = SIDE) -> Tensor:
-    """Say which pixels lie in the tight box around what is seen of the sounding thing.
-
-    Returns:
-        (scenes, side, side) bool.
-    """
-    found = []
-    for start in range(0, len(scenes), 500):
-        part = scenes[start : start + 500]
-        boxes = pictures.boxes(pictures.masks(part, size=side)[part.sounding])
-        found.append(_painted(boxes.double(), side))
-    return torch.cat(found)
-
-
-def consensus(scenes: Scenes, *, generator: torch.Generator, side: int = SIDE) -> Tensor:
-    """Let three annotators draw a box each, none quite exactly, and return what they agree on.
-
-    Every edge is off by a twentieth of the box's side, as a standard deviation. A pixel that two
-    of the three chose counts as certain, one that a single one chose as a half (S18 section 4.1).
-
-    Returns:
-        (scenes, side, side) in 0 to 1.
-    """
-    boxes = pictures.boxes(pictures.masks(scenes, size=side)[scenes.sounding]).double()
-    lengths = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
-    votes = torch.zeros(len(scenes), side, side)
-    for _ in range(3):
-        shaken = torch.randn(boxes.shape, generator=generator) * lengths / 20
-        votes += _painted((boxes + shaken).round().clamp(0, side), side)
-    return (votes / 2).clamp(max=1)
 
 
 def true_attention(scenes: Scenes, rows: int, *, side: int = SIDE) -> Tensor:
@@ -409,21 +392,13 @@ def points_at(maps: Tensor, places: Tensor) -> Tensor:
     return places.flatten(1).gather(1, maps.flatten(1).argmax(dim=1, keepdim=True))[:, 0]
 
 
-def _painted(boxes: Tensor, side: int) -> Tensor:
-    """Return (boxes, side, side) bool: the pixels inside each box."""
-    at = torch.arange(side)
-    left, top, right, bottom = (edge[:, None] for edge in boxes.unbind(dim=1))
-    across, down = (at >= left) & (at < right), (at >= top) & (at < bottom)
-    return across[:, None, :] & down[:, :, None]
-
-
 def train(
     model: Localizer,
     batches: AlikeBatches,
     *,
     steps: int,
     generator: torch.Generator,
-    unsupervised=contrastive_loss,
+    unsupervised: Unsupervised = contrastive_loss,
     learning_rate: float = 1e-3,
     progress: bool = True,
 ) -> History:
@@ -439,6 +414,31 @@ def train(
         schedule=lambda done: 1 - 0.95 * done,
         progress=progress,
     )
+
+
+def learn(
+    clips: Clips,
+    *,
+    seed: int,
+    steps: int = STEPS,
+    unsupervised: Unsupervised = contrastive_loss,
+    temperature: float = LocalizerConfig.temperature,
+    progress: bool = True,
+    **how,
+) -> Localizer:
+    """Return a localizer trained from the first weights of ``seed``.
+
+    Args:
+        how: further arguments of ``AlikeBatches``, such as which clips are marked.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Localizer(LocalizerConfig(temperature=temperature))
+    generator = make_generator(seed)
+    batches = AlikeBatches(clips, generator=generator, **how)
+    options = {"steps": steps, "unsupervised": unsupervised, "progress": progress}
+    train(model, batches, generator=generator, **options)
+    return model
 
 
 class Exam(NamedTuple):
@@ -495,6 +495,18 @@ def saliency(model: Localizer, grids: Tensor, bank: Tensor) -> Tensor:
         return torch.einsum("bdrc,sd->bsrc", met.cells, met.heard).amax(dim=1)
 
     return enlarge(predict(model, Batches(grids, batch_size=250), highest), SIDE)
+
+
+def opponents(model: Localizer, exam: Exam, bank: Tensor, *, seed: int) -> dict[str, Maps]:
+    """Return the maps of a guess, of the picture's middle, and of the picture without sound."""
+    count, rows = len(exam.boxes), exam.clips.grids.shape[2]
+    noise = torch.rand(3, count, rows, rows, generator=make_generator(seed))
+    salient = saliency(model, exam.clips.grids, bank)
+    return {
+        "random": Maps(*(enlarge(part, SIDE) for part in noise)),
+        "centre": Maps(*[centred(count)] * 3),
+        "saliency, no sound": Maps(salient, salient, salient),
+    }
 
 
 def best_threshold(maps: Tensor, agreed: Tensor) -> float:

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from mmlib.world import sampling, sounds
+from mmlib.world import pictures, sampling, sounds
 from mmlib.world.scenes import KINDS, PLACES, Scenes
 
 SECONDS = 1.0
+SIDE = 96  # pixels of a picture: larger than 64, so that neighbours lie further apart
 NOISE = (0.002, 0.01)  # standard deviation of the microphone's noise, drawn anew for each sound
 
 
@@ -100,6 +101,46 @@ def soundtrack(
     low, high = NOISE
     level = low * (high / low) ** torch.rand(count, 1, generator=generator)
     return waves + level * torch.randn(waves.shape, generator=generator)
+
+
+def truth(scenes: Scenes, *, side: int = SIDE) -> Tensor:
+    """Say which pixels lie in the tight box around what is seen of the sounding thing.
+
+    Returns:
+        (scenes, side, side) bool.
+    """
+    found = []
+    for start in range(0, len(scenes), 500):
+        part = scenes[start : start + 500]
+        boxes = pictures.boxes(pictures.masks(part, size=side)[part.sounding])
+        found.append(_painted(boxes.double(), side))
+    return torch.cat(found)
+
+
+def consensus(scenes: Scenes, *, generator: torch.Generator, side: int = SIDE) -> Tensor:
+    """Let three annotators draw a box each, none quite exactly, and return what they agree on.
+
+    Every edge is off by a twentieth of the box's side, as a standard deviation. A pixel that two
+    of the three chose counts as certain, one that a single one chose as a half (S18 section 4.1).
+
+    Returns:
+        (scenes, side, side) in 0 to 1.
+    """
+    boxes = pictures.boxes(pictures.masks(scenes, size=side)[scenes.sounding]).double()
+    lengths = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+    votes = torch.zeros(len(scenes), side, side)
+    for _ in range(3):
+        shaken = torch.randn(boxes.shape, generator=generator) * lengths / 20
+        votes += _painted((boxes + shaken).round().clamp(0, side), side)
+    return (votes / 2).clamp(max=1)
+
+
+def _painted(boxes: Tensor, side: int) -> Tensor:
+    """Return (boxes, side, side) bool: the pixels inside each box."""
+    at = torch.arange(side)
+    left, top, right, bottom = (edge[:, None] for edge in boxes.unbind(dim=1))
+    across, down = (at >= left) & (at < right), (at >= top) & (at < bottom)
+    return across[:, None, :] & down[:, :, None]
 
 
 def _joined(parts: list[Scenes]) -> Scenes:
