@@ -43,6 +43,7 @@ from mmlib.world.soloists import (
     another_sounds,
     consensus,
     sample_solos,
+    sounding,
     soundtrack,
     truth,
 )
@@ -361,6 +362,16 @@ def predict_maps(model: Localizer, grids: Tensor, sounds: Tensor, *, side: int =
     """Return each picture's map for its sound, enlarged to the picture: (pictures, side, side)."""
     batches = Batches((grids, sounds), batch_size=250)
     return enlarge(predict(model, batches, lambda m, b: score_maps(*m(*b))), side)
+
+
+def map_for(
+    model: Localizer, clips: Clips, index: int, thing: int, *, takes: Takes
+) -> tuple[Tensor, Tensor]:
+    """Let the n-th thing of one clip's scene sound; return the wave (time,) and the map."""
+    slot = clips.scenes.things()[index][thing].slot
+    scene = sounding(clips.scenes[index], torch.tensor([slot]))
+    wave = soundtrack(scene, takes, generator=make_generator(index))
+    return wave[0], predict_maps(model, clips.grids[[index]], describe(load_ear(), wave))[0]
 
 
 def enlarge(maps: Tensor, side: int) -> Tensor:
