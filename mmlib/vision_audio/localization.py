@@ -99,7 +99,10 @@ class Localizer(nn.Module):
         self.log_temperature = nn.Parameter(
             torch.tensor(math.log(config.temperature)), requires_grad=config.learn_temperature
         )
-        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))  # of scores in a softmax
+        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))  # of scores of pairs
+        self.log_sharpness = nn.Parameter(
+            torch.tensor(math.log(10.0))
+        )  # of maps, where boxes teach
         for name, size in (("grid", config.features), ("sound", config.heard)):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_spread", torch.ones(size))
@@ -130,9 +133,11 @@ class Localizer(nn.Module):
         check_shape(sounds, f"sounds {self.config.heard}", name="sounds")
         for name, values in (("grids", grids), ("sounds", sounds)):
             check_floating(values, name=name)
-            check_finite(values, name=name)
+        grids = grids.float()  # before they are added up: half precision is slow there
+        check_finite(grids, name="grids")
+        check_finite(sounds, name="sounds")
         mean, spread = self.grid_mean[:, None, None], self.grid_spread[:, None, None]
-        cells = self.look((grids.float() - mean) / spread)
+        cells = self.look((grids - mean) / spread)
         length = cells.square().sum(dim=1, keepdim=True) + self.config.floor**2
         heard = self.listen((sounds - self.sound_mean) / self.sound_spread)
         return Meeting(cells / length.sqrt(), functional.normalize(heard, dim=1))
@@ -212,11 +217,15 @@ def triplet_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
 def supervised_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     """Return the cross-entropy -Σ α* log α of the attention with the true one (S18 eq. 5).
 
+    This attention has a learned temperature of its own: a cosine lies between -1 and 1, so the even
+    attention that learns from pairs could never be as narrow as a small box.
+
     Args:
         batch: grids, sounds, and the true attention (batch, rows, columns), each of sum 1.
     """
     grids, sounds, truth = batch
-    logs = (score_maps(*model(grids, sounds)) / model.temperature).flatten(1).log_softmax(dim=1)
+    maps = score_maps(*model(grids, sounds)) * model.log_sharpness.exp()
+    logs = maps.flatten(1).log_softmax(dim=1)
     return -(truth.flatten(1) * logs).sum(dim=1).mean()
 
 

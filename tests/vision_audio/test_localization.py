@@ -144,7 +144,7 @@ def test_the_supervised_loss_is_torchs_cross_entropy_with_soft_labels():
     model = tiny_model()
     grids, sounds = numbers(4, 12, 3, 3), numbers(4, 10, seed=1)
     truth = numbers(4, 9, seed=2).softmax(dim=1)
-    logits = loc.score_maps(*model(grids, sounds)).flatten(1) / model.temperature
+    logits = loc.score_maps(*model(grids, sounds)).flatten(1) * model.log_sharpness.exp()
     found = loc.supervised_loss(model, (grids, sounds, truth.unflatten(1, (3, 3))))
     assert torch.isclose(found, cross_entropy(logits, truth))
 
@@ -162,7 +162,8 @@ def test_all_regimes_are_one_sum():
 def test_gradients_reach_every_parameter(unsupervised):
     model = tiny_model()
     pairs = (numbers(6, 12, 3, 3), numbers(6, 10, seed=1))
-    loc.loss(model, {"pairs": pairs}, unsupervised=unsupervised).backward()
+    marked = (*pairs, torch.full((6, 3, 3), 1 / 9))
+    loc.loss(model, {"pairs": pairs, "marked": marked}, unsupervised=unsupervised).backward()
     for name, weight in model.named_parameters():
         assert weight.grad is not None, name
         assert weight.grad.abs().sum() > 0, name
