@@ -42,7 +42,7 @@ def regimes(clips: Clips, seed: int) -> dict[str, dict]:
     found: dict[str, dict] = {
         "shuffled sounds": {"clips": mixed, "steps": FEWER},
         "any negatives": {"groups": 1, "steps": FEWER},
-        "temperature 0.1": {"temperature": 0.1, "steps": FEWER},
+        "temperature 0.1": {"temperature": 0.1},
         "triplet": {"unsupervised": loc.triplet_loss},
         "contrastive": {},
     }
