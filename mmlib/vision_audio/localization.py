@@ -205,13 +205,18 @@ def ratio_loss(near: Tensor, far: Tensor) -> Tensor:
 
 
 def triplet_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """Return ``ratio_loss`` of what each sound sees, its own sound, and its neighbour's sound."""
-    met = model(*batch)
-    seen = attended(met.cells, attention(score_maps(*met), model.temperature))
-    seen = functional.normalize(seen, dim=1)
-    scale = model.log_scale.exp()
-    near, far = ((seen - other).norm(dim=1) for other in (met.heard, met.heard.roll(1, 0)))
-    return ratio_loss(scale * near, scale * far)
+    """Return ``ratio_loss`` of each picture with its own sound and with its neighbour's.
+
+    The distance is 1 - z · h, and each of the two sounds looks for itself: z is what *it* sees. In
+    S18 both are compared with what the own sound sees; so it learned little here in as many steps.
+    """
+    cells, heard = model(*batch)
+    distances = []
+    for sounds in (heard, heard.roll(1, 0)):
+        maps = score_maps(cells, sounds)
+        seen = (attention(maps, model.temperature) * maps).sum(dim=(1, 2))  # z · h
+        distances.append(model.log_scale.exp() * (1 - seen))
+    return ratio_loss(*distances)
 
 
 def supervised_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
