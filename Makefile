@@ -39,6 +39,7 @@ scoreboard: .venv/.full  ## train every system with five seeds and store its sco
 bench: .venv/.full  ## time mmlib against what one would use instead; run it on an idle machine
 	@$(STEP) "Benchmark the spectrogram" -- $(BIN)/python -m benchmarks.spectrogram
 	@$(STEP) "Benchmark word2vec" -- $(BIN)/python -m benchmarks.word2vec
+	@$(STEP) "Benchmark captioning" -- $(BIN)/python -m benchmarks.captioning
 
 lock: .venv/.full  ## resolve the dependencies anew into requirements.txt
 	@$(STEP) "Lock the environment" -- $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --all-extras pyproject.toml -o requirements.txt
