@@ -22,7 +22,7 @@ floor 2
 
 floor 3, the lecture's systems, one module a chapter
     foundations        pretraining
-    vision_audio       spectrogram
+    vision_audio       spectrogram, soundnet, localization
     vision_text        word2vec, captioning, attention, vqa
 
 Nothing is re-exported here: ``from mmlib.vision_audio import spectrogram``.
