@@ -221,8 +221,7 @@ def shared_negative_steps(
     One matrix product gives all scores of a block, two more carry the errors back to the rows and
     to the columns: the same shapes as ``rows`` and ``columns``.
     """
-    error = torch.bmm(rows, columns.mT).neg_().exp_().add_(1)  # (blocks, block, columns)
-    torch.div(weights, error, out=error)  # weights · sigmoid, in a quarter of the time of sigmoid
+    error = torch.bmm(rows, columns.mT).sigmoid_().mul_(weights)  # (blocks, block, columns)
     torch.sub(labels, error, out=error)
     return torch.bmm(error, columns), torch.bmm(error.mT, rows)
 
