@@ -49,7 +49,7 @@ from mmlib.world.soloists import (
 )
 
 PLACES_ALIKE = 10  # groups of pictures that look alike
-STEPS = 400  # of training
+STEPS = 800  # of training
 Unsupervised = Callable[[nn.Module, tuple[Tensor, Tensor]], Tensor]
 
 
