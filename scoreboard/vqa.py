@@ -30,7 +30,7 @@ STEPS = {
     "picture only": 150,
     "product": 800,
     "modulation": 400,
-    "attention": 1400,
+    "attention": 2400,
 }
 
 

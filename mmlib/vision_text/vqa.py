@@ -35,7 +35,8 @@ SENSES = ("both", "question", "picture")
 # What to ask in training: what is hard oftener, and easier questions that lead there.
 TRAINING_TYPES = (
     *("existence", "colour", "time", "position"),
-    *("count", "count", "together", "comparison", "comparison", "relation", "relation"),
+    *("count", "count", "comparison", "comparison", "relation", "relation"),
+    *("together", "together", "together"),  # it makes both glimpses read: needed before relations
 )
 PLURAL = "-s"  # the ending of a plural, a word of its own
 GLIMPSES = 2  # StackedAttention reads and looks twice
