@@ -39,7 +39,7 @@ def glue_figure(name: str, figure) -> None:
     cell itself.
 
     Args:
-        figure: a matplotlib figure (anything with ``savefig``).
+        figure: a matplotlib figure.
     """
     display(
         {f"{GLUE}image/png": _png(figure, dpi=100)},
@@ -51,6 +51,7 @@ def glue_figure(name: str, figure) -> None:
 def _png(figure, *, dpi: int) -> str:
     """Return a figure as a PNG in base64."""
     file = io.BytesIO()
+    figure.draw_without_rendering()  # titles over pictures find their place only the second time
     figure.savefig(file, format="png", dpi=dpi)
     return base64.b64encode(file.getvalue()).decode()
 
@@ -75,6 +76,12 @@ def sound(signal, *, sample_rate: int, transcript: str) -> HTML:
     Raises:
         ValueError: the signal has more than one axis, is empty or is not finite.
     """
+    player, text = _player(signal, sample_rate, transcript), html.escape(transcript, quote=True)
+    return HTML(f'<figure class="sound">{player}<figcaption>{text}</figcaption></figure>')
+
+
+def _player(signal, sample_rate: int, transcript: str) -> str:
+    """Return the audio element that plays a signal (time,)."""
     samples = np.asarray(signal, dtype=np.float32)
     if samples.ndim != 1 or not samples.size:
         raise ValueError(f"signal has shape {samples.shape}; a player needs one axis, of time")
@@ -84,9 +91,9 @@ def sound(signal, *, sample_rate: int, transcript: str) -> HTML:
     loudest = max(1.0, float(np.abs(samples).max()))
     soundfile.write(file, samples / loudest, sample_rate, format="WAV", subtype="PCM_16")
     data, text = base64.b64encode(file.getvalue()).decode(), html.escape(transcript, quote=True)
-    return HTML(
-        f'<figure class="sound"><audio controls preload="metadata" aria-label="{text}" '
-        f'src="data:audio/wav;base64,{data}"></audio><figcaption>{text}</figcaption></figure>'
+    return (
+        f'<audio controls preload="metadata" aria-label="{text}" '
+        f'src="data:audio/wav;base64,{data}"></audio>'
     )
 
 
@@ -114,31 +121,46 @@ def _cell(value) -> str:
     return "–" if math.isnan(value) else f"{value:#.3g}".rstrip(".")
 
 
-def scrub(figures: Sequence, *, labels: Sequence[str], name: str) -> HTML:
+def scrub(
+    figures: Sequence,
+    *,
+    labels: Sequence[str],
+    name: str,
+    sounds: Sequence = (),
+    sample_rate: int = 16_000,
+) -> HTML:
     """Return a slider that moves through figures drawn beforehand; it needs no kernel.
 
     Args:
-        figures: matplotlib figures (anything with ``savefig``), all of one size.
+        figures: matplotlib figures, all of one size.
         labels: what each shows; read out, shown beside the slider and used as alternative text.
         name: what the slider changes, such as "window length".
+        sounds: a signal (time,) for each figure, with a player below it; or none.
+        sample_rate: of the sounds, in hertz.
 
     Raises:
-        ValueError: there are not as many labels as figures, or none.
+        ValueError: there are not as many labels or sounds as figures, or no figure.
     """
     if len(figures) != len(labels) or not figures:
         raise ValueError(f"{len(figures)} figures and {len(labels)} labels: give each its own")
-    images = []
+    if len(sounds) not in (0, len(figures)):
+        raise ValueError(f"{len(figures)} figures and {len(sounds)} sounds: give each its own")
+    steps = []
     for place, (figure, label) in enumerate(zip(figures, labels, strict=True)):
         data, text = _png(figure, dpi=100), html.escape(label, quote=True)
-        hidden = "" if place == 0 else "hidden "
-        images.append(f'<img {hidden}alt="{text}" src="data:image/png;base64,{data}">')
+        player = _player(sounds[place], sample_rate, label) if len(sounds) else ""
+        hidden = " hidden" if place else ""
+        steps.append(
+            f'<div{hidden}><img alt="{text}" src="data:image/png;base64,{data}">{player}</div>'
+        )
     script = (
-        "const f=this.closest('figure');f.querySelectorAll('img').forEach((m,i)=>"
-        "{m.hidden=i!=this.value;if(i==this.value)f.querySelector('output').textContent=m.alt})"
+        "const f=this.closest('figure');f.querySelectorAll('div').forEach((d,i)=>{d.hidden="
+        "i!=this.value;d.querySelector('audio')?.pause();"
+        "if(i==this.value)f.querySelector('output').textContent=d.querySelector('img').alt})"
     )
     title = html.escape(name, quote=True)
     return HTML(
         f'<figure class="scrub"><label>{title} <input type="range" min="0" '
         f'max="{len(figures) - 1}" value="0" aria-label="{title}" oninput="{script}"></label> '
-        f"<output>{html.escape(labels[0])}</output>{''.join(images)}</figure>"
+        f"<output>{html.escape(labels[0])}</output>{''.join(steps)}</figure>"
     )

@@ -129,11 +129,24 @@ def test_numbers_stand_to_the_right_and_words_to_the_left(column, side):
 def test_a_scrub_holds_every_picture_and_shows_the_first():
     figures = [plotting.finished(plotting.new_figure()[0]) for _ in range(3)]
     text = page.scrub(figures, labels=["one", "two", "three"], name="step").data
-    assert re.findall(r'<img (hidden )?alt="(\w+)"', text) == [
+    assert re.findall(r'<div( hidden)?><img alt="(\w+)"', text) == [
         ("", "one"),
-        ("hidden ", "two"),
-        ("hidden ", "three"),
+        (" hidden", "two"),
+        (" hidden", "three"),
     ]
     assert "<output>one</output>" in text
+    assert "<audio" not in text
     with pytest.raises(ValueError, match="3 figures and 2 labels"):
         page.scrub(figures, labels=["one", "two"], name="step")
+
+
+def test_a_scrub_plays_a_sound_for_each_picture():
+    figures = [plotting.finished(plotting.new_figure()[0]) for _ in range(2)]
+    waves = [torch.zeros(100), torch.ones(100) / 2]
+    text = page.scrub(figures, labels=["quiet", "loud"], name="step", sounds=waves).data
+    assert re.findall(r'<audio controls preload="metadata" aria-label="(\w+)"', text) == [
+        "quiet",
+        "loud",
+    ]
+    with pytest.raises(ValueError, match="2 figures and 1 sounds"):
+        page.scrub(figures, labels=["quiet", "loud"], name="step", sounds=waves[:1])
