@@ -18,11 +18,12 @@ from mmlib.metrics import mean_and_interval
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PARTS = ("foundations", "vision_text", "vision_audio", "vision_3d")
+JUDGES = ("reading", "text_metrics")  # modules that say how good a sentence is
 SYSTEMS = sorted(path.stem for path in HERE.glob("[!_]*.py"))
 
 
 def code_digest(name: str) -> str:
-    """Return a digest of what a system's scores depend on most: its module and its chapters'."""
+    """Return a digest of what scores depend on most: the system's module, its chapters', judges."""
     digest = hashlib.sha256()
     for path in sorted(sources(HERE / f"{name}.py")):
         digest.update(path.read_bytes())
@@ -30,7 +31,7 @@ def code_digest(name: str) -> str:
 
 
 def sources(path: Path) -> set[Path]:
-    """Return a module of the scoreboard, those of it that it imports, and the chapters of all."""
+    """Return a module of the scoreboard, those that it imports, all their chapters and judges."""
     found = {path}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if not isinstance(node, ast.ImportFrom):
@@ -39,7 +40,7 @@ def sources(path: Path) -> set[Path]:
             other = HERE.parent.joinpath(*dotted.split(".")).with_suffix(".py")
             if other.is_file() and other.parent == HERE:
                 found |= sources(other)
-            elif other.is_file() and other.parent.name in PARTS:
+            elif other.is_file() and (other.parent.name in PARTS or other.stem in JUDGES):
                 found.add(other)
     return found
 

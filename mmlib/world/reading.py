@@ -134,8 +134,7 @@ def judge(sentences: Sequence[Sequence[str]], scenes: Scenes) -> Judged:
         for type, true in verdicts:
             said[row, TYPES.index(type)] += 1
             right[row, TYPES.index(type)] += true
-        told = sum(mention.count for mention in claims.mentions)
-        complete = claims.form != "inventory" or told == len(things)
+        complete = claims.form != "inventory" or _names_each_once(claims.mentions, things)
         exact[row] = complete and all(true for _, true in verdicts)
     return Judged(known, exact, said, right)
 
@@ -143,6 +142,13 @@ def judge(sentences: Sequence[Sequence[str]], scenes: Scenes) -> Judged:
 def matching(mention: Mention, things: Sequence[Thing]) -> list[Thing]:
     """Return the things that a mention may mean: of its kind and, if it names one, its colour."""
     return [t for t in things if t.kind == mention.kind and mention.colour in (None, t.colour)]
+
+
+def _names_each_once(mentions: Sequence[Mention], things: Sequence[Thing]) -> bool:
+    """Whether mentions leave nothing out, and tell of nothing twice in another thing's stead."""
+    told = sum(mention.count for mention in mentions)
+    meant = {thing.slot for mention in mentions for thing in matching(mention, things)}
+    return told == len(meant) == len(things)
 
 
 def _mention(match: re.Match) -> Mention | None:

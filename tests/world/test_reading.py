@@ -148,6 +148,20 @@ def test_an_inventory_must_name_everything():
     assert not judge([told[0].split()], scene).exact.any()
 
 
+def test_naming_one_thing_twice_does_not_make_up_for_another():
+    different = [len({(t.kind, t.colour) for t in things}) for things in SCENES.things()]
+    row = next(n for n, things in enumerate(SCENES.things()) if len(things) == different[n] == 3)
+    scene, names = SCENES[row], []
+    for thing in scene.things()[0]:
+        names.append(f"{'an' if thing.colour == 'orange' else 'a'} {thing.colour} {thing.kind}")
+    end = f"{WHERE[scene.place_name(0)][0]} {WHEN[bool(scene.night[0])][0]}"
+    honest = f"{names[0]} {names[1]} and {names[2]} {end}"
+    double = f"{names[0]} {names[1]} and {names[1]} {end}"
+    assert judge([honest.split()], scene).exact.all()
+    assert judge([double.split()], scene).read.all()
+    assert not judge([double.split()], scene).exact.any()
+
+
 def test_nothing_stands_beside_itself():
     scene = SCENES[int((SCENES.present.sum(dim=1) == 1).nonzero()[0])]
     (thing,) = scene.things()[0]
