@@ -58,8 +58,7 @@ def differing(stored: dict[str, str], fresh: dict[str, str]) -> list[str]:
         if name.startswith(("seconds_", "speed_")):
             continue
         old, new = as_number(stored[name]), as_number(fresh[name])
-        loose = 3 if "gensim" in name else 1  # its two threads race: no run is like another
-        close = math.isclose(old, new, rel_tol=loose * TOLERANCE, abs_tol=0.02)
+        close = math.isclose(old, new, rel_tol=TOLERANCE, abs_tol=0.02)
         if not (close or stored[name] == fresh[name]):
             faults.append(f"{name}: stored {stored[name]}, now {fresh[name]}")
     return faults
