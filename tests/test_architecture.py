@@ -137,12 +137,19 @@ def notebook_faults(path: Path, names: set[str]) -> list[str]:
                 > LONGEST_PROSE
             ):
                 faults.append(f"{where}: more than {LONGEST_PROSE} words")
+            faults += [f"{where}: {fault}" for fault in lost_lines(cell.source)]
         else:
             faults += [f"{where}: {fault}" for fault in code_faults(cell, names)]
             if before == "code":
                 faults.append(f"{where}: two code cells with no prose between them")
         before = cell.cell_type
     return faults
+
+
+def lost_lines(prose: str) -> list[str]:
+    """Return what MyST takes for a comment or a break, so that no reader ever sees it."""
+    shown = re.sub(r"^(```|~~~).*?^\1", "", prose, flags=re.M | re.S)
+    return [f"the page loses {line!r}" for line in re.findall(r"^ *(?:%|\+\+\+).*", shown, re.M)]
 
 
 def code_faults(cell, names: set[str]) -> list[str]:
@@ -266,6 +273,27 @@ def test_a_faulty_notebook_is_found(tmp_path, cells, fault):
     nbformat.write(notebook, tmp_path / "faulty.ipynb")
     (found,) = notebook_faults(tmp_path / "faulty.ipynb", {"known"})
     assert fault in found
+
+
+@pytest.mark.parametrize(
+    ("prose", "lost"),
+    [
+        ("It is 20\n% and more.", 1),
+        ("Above\n\n+++ below", 1),
+        ("It is 20 %\nand more.", 0),
+        ("```\n%pip install x\n```\nIn a fence", 0),
+    ],
+)
+def test_prose_that_the_page_would_lose_is_found(tmp_path, prose, lost):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(prose)])
+    nbformat.write(notebook, tmp_path / "page.ipynb")
+    assert len(notebook_faults(tmp_path / "page.ipynb", set())) == lost
+
+
+def test_pages_lose_no_prose():
+    pages = sorted((ROOT / "book").rglob("*.md"))
+    assert pages
+    assert not [fault for page in pages for fault in lost_lines(page.read_text())]
 
 
 def test_long_prose_is_found(tmp_path):

@@ -24,6 +24,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 LOGGER = logging.getLogger(__name__)
+SPREAD = " ± "
 TEXTS = ("title", "command", "machine", "date")
 
 
@@ -55,11 +56,16 @@ def cell_text(value: object, digits: int | None) -> str:
     return f"{value:,.{digits or 0}f}".replace(",", "\u202f")
 
 
+def is_number(value: object) -> bool:
+    """Whether a cell holds a number, or a mean with its interval: "0.72 ± 0.01"."""
+    return isinstance(value, int | float) or SPREAD in str(value)
+
+
 def build_table(result: dict) -> nodes.table:
     """Return the docutils table of one result; a column that holds a number is set flush right."""
     columns = result["columns"]
     keys = [column["key"] for column in columns]
-    numeric = [any(isinstance(row[key], int | float) for row in result["rows"]) for key in keys]
+    numeric = [any(is_number(row[key]) for row in result["rows"]) for key in keys]
     group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in columns), cols=len(columns))
     group += nodes.thead("", build_row([column["label"] for column in columns], numeric))
     body = nodes.tbody()
@@ -76,10 +82,19 @@ def build_row(texts: list[str], numeric: list[bool]) -> nodes.row:
     return nodes.row(
         "",
         *(
-            nodes.entry("", nodes.paragraph("", text), classes=kind)
+            nodes.entry("", build_cell(text), classes=kind)
             for text, kind in zip(texts, classes, strict=True)
         ),
     )
+
+
+def build_cell(text: str) -> nodes.paragraph:
+    """Return what stands in a cell; an interval stands small below its mean."""
+    mean, between, spread = text.partition(SPREAD)
+    cell = nodes.paragraph("", mean)
+    if between:
+        cell += nodes.inline("", SPREAD + spread, classes=["spread"])
+    return cell
 
 
 class BenchmarkTable(SphinxDirective):

@@ -134,6 +134,16 @@ def test_a_faulty_benchmark_is_refused(tmp_path, change, fault):
         benchmark_tables.load_result(path)
 
 
+def test_an_interval_stands_below_its_mean():
+    rows = [{"who": "ours", "speed": "0.72 ± 0.01"}, {"who": "theirs", "speed": None}]
+    table = benchmark_tables.build_table({**RESULT, "rows": rows})
+    (small,) = table.findall(nodes.inline)
+    assert small["classes"] == ["spread"]
+    assert small.parent.astext() == "0.72 ± 0.01"
+    numbers = [cell.astext() for cell in table.findall(nodes.entry) if cell["classes"]]
+    assert numbers == ["words/s", "0.72 ± 0.01", "–"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.2, "10 seconds"), (41, "50 seconds"), (90, "90 seconds"), (100, "2 minutes")],
