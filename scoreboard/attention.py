@@ -38,7 +38,7 @@ from mmlib.world.scenes import Scenes
 TITLE = "Captions: Show and Tell, and a decoder that attends"
 FORMS = ("inventory", "relation")
 TRAIN, TEST = 6000, 600  # scenes, as many as in the chapter
-STEPS, BATCH, POOL = 900, 32, 20  # captions a batch; batches whose captions are dealt by length
+STEPS, BATCH, POOL = 1600, 32, 20  # captions a batch; batches whose captions are dealt by length
 RATES = {ShowAndTell: 3e-3, AttentionDecoder: 7e-3}  # each the best of a few that were tried
 
 

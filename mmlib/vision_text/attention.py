@@ -13,11 +13,12 @@ Five things are not in the paper; each can be switched off. A sum over cells for
 lie, so each annotation also holds its cell's *coordinates*. A softmax weighs and does not count, so
 it also holds how strong the cell is and whether the picture holds its like elsewhere, its *twin*:
 else nobody knows at the word *two* that there are two. The coordinates of the last few glimpses,
-the *trail*, have a short, linear way to the next word: *left of* is the sign of a difference of two
-of them, and through the LSTM it is learned far too slowly. The decoder can *turn* away from what it
-has looked at already, or back to it. And in X15 (eq. 1 and 4) the look before word t knows the
-state h_{t-1}, which has heard the words up to t - 2 only: here the query *hears* word t - 1, too.
-Without it the decoder, having said *a red*, looks for what it has not yet heard.
+the *trail*, have a short way to the next word, through one hidden layer: *left of* is the sign of a
+difference of two of them, *behind* needs a difference that is small, and through the LSTM both are
+learned far too slowly. The decoder can *turn* away from what it has looked at already, or back to
+it. And in X15 (eq. 1 and 4) the look before word t knows the state h_{t-1}, which has heard the
+words up to t - 2 only: here the query *hears* word t - 1, too. Without it the decoder, having said
+*a red*, looks for what it has not yet heard.
 """
 
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from torch.nn import functional
 from mmlib.shapes import check_floating, check_shape
 from mmlib.vision_text.captioning import PAD, check_captions, trace
 
+SHARP = 3.0  # on the learned weights of the scores, so that maps grow sharp sooner
 Look = Callable[[Tensor], Tensor]  # from maps (batch, cells) to how much each cell is looked at
 
 
@@ -67,13 +69,14 @@ class AttentionConfig:
     attention: int = 32  # hidden units of the network that scores cells
     coordinates: bool = True  # each cell also knows where it lies
     trail: int = 4  # earlier looks whose coordinates help to choose the word; needs coordinates
+    bends: int = 48  # hidden units between the trail and the words
     twins: bool = True  # each cell also knows its strength and whether it has a twin
     turns: bool = True  # what was looked at before attracts the next look, or repels it
     hears: bool = True  # the last word helps to choose where to look; in X15 only the state does
     gate: bool = True  # X15 section 4.2.1: β, how much the decoder looks at all
 
     def __post_init__(self) -> None:
-        for name in ("vocab", "features", "embedding", "hidden", "attention"):
+        for name in ("vocab", "features", "embedding", "hidden", "attention", "bends"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} is {value!r}, it must be a whole number of 1 or more")
@@ -246,7 +249,11 @@ class AttentionDecoder(nn.Module):
         self.glimpse_says = nn.Linear(offered, config.embedding, bias=False)
         self.out = nn.Linear(config.embedding, config.vocab)
         if config.places:
-            self.trail_says = nn.Linear(2 * config.places, config.vocab, bias=False)
+            self.trail_says = nn.Sequential(
+                nn.Linear(2 * config.places, config.bends),
+                nn.ReLU(),
+                nn.Linear(config.bends, config.vocab, bias=False),
+            )
 
     def start(self, pictures: Tensor) -> State:
         """Take in pictures (batch, features, rows, columns), the grids of an eye.
@@ -349,7 +356,7 @@ class AttentionDecoder(nn.Module):
         drive = drive + (functional.pad(driven, (0, unheard)) if unheard else driven)
         sizes = [4 * self.config.hidden, self.config.attention, int(self.config.turns), 1]
         gates, query, gamma, beta = drive.split(sizes, dim=1)
-        scores = additive_scores(state.keys, query, self.score.weight[0])  # X15 eq. 4
+        scores = additive_scores(state.keys, query, SHARP * self.score.weight[0])  # X15 eq. 4
         if self.config.turns:
             scores = scores + gamma * state.past
         maps = scores.softmax(dim=1)  # X15 eq. 5

@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import torch
@@ -32,14 +33,20 @@ from mmlib.world.sampling import sample_scenes
 from mmlib.world.scenes import Scenes
 
 SENSES = ("both", "question", "picture")
-# What to ask in training: what is hard oftener, and easier questions that lead there.
+# What to ask in training, what is hard oftener. First nothing that hangs on a direction: a glimpse
+# that does not yet read things settles on "left", and stays there.
+FIRST_TYPES = (
+    *("existence", "colour", "time", "count", "count", "comparison", "comparison"),
+    *("together", "together", "together"),  # "are there a dog and a bell?" needs two glimpses
+)
 TRAINING_TYPES = (
-    *("existence", "colour", "time", "position"),
-    *("count", "count", "comparison", "comparison", "relation", "relation"),
-    *("together", "together", "together"),  # it makes both glimpses read: needed before relations
+    *("existence", "colour", "time", "position", "together"),
+    *("count", "count", "comparison", "comparison"),
+    *("relation", "relation", "relation", "relation"),
 )
 PLURAL = "-s"  # the ending of a plural, a word of its own
-GLIMPSES = 2  # StackedAttention reads and looks twice
+GLIMPSES = 3  # how often StackedAttention reads and looks
+PAIRS = tuple(combinations(range(GLIMPSES), 2))  # of glimpses, which are compared
 LOUD = 4.0  # what one of the eye's words counts in a cell where it is certain
 SHARP = 3.0  # on the scores before the softmax: a flat look at first shows, and teaches, nothing
 
@@ -308,16 +315,17 @@ def coordinates(rows: int, columns: int) -> Tensor:
 
 
 class StackedAttention(nn.Module):
-    """Read, look and measure, twice; then let the question weigh what was measured.
+    """Read, look and measure, ``GLIMPSES`` times; then let the question weigh what was measured.
 
     Each glimpse reads its own words of the question (attention over words), makes of them a query,
     which says how much it wants each of the eye's words, and looks where the eye has given them
     (attention over cells, as Y16 section 3.3). It measures where it looked, how widely, and how
-    much it found. It is stacked in its reading: the second glimpse is kept from the words that the
-    first has read. (Y16 stacks the looking: what the first look found is added to the query of the
+    much it found. It is stacked in its reading: a glimpse is kept from the words that those before
+    it have read. (Y16 stacks the looking: what the first look found is added to the query of the
     second.) The question then scales, feature by feature and without a bias, what was measured and
-    the difference between both glimpses (P18 equation 2 without its shift): "left of" times
-    "smaller x".
+    the difference between each two glimpses (P18 equation 2 without its shift): "left of" times
+    "smaller x". Two glimpses would be enough for two things; with a third to spare it hardly
+    matters if one of them settles on a word that asks for nothing.
     """
 
     def __init__(self, words: int, config: VqaConfig | None = None) -> None:
@@ -325,12 +333,13 @@ class StackedAttention(nn.Module):
         self.config = config = config or VqaConfig()
         self.reader = QuestionReader(words, config)
         context = config.embedding + config.hidden
+        with torch.no_grad():  # small at first: a word that is not known yet should not stand out
+            self.reader.embed.weight.mul_(0.3)
         self.read = nn.Linear(context, GLIMPSES)
-        nn.init.normal_(self.read.weight, std=0.1)  # so that the two differ from the first step on
-        self.query = nn.Linear(context, config.named, bias=False)
-        # At first a query knows only the words that are read, not the state of the LSTM after them:
-        # else a glimpse may settle on "the", whose state has a trace of all words before it.
-        nn.init.zeros_(self.query.weight[:, config.embedding :])
+        nn.init.normal_(self.read.weight, std=0.1)  # so that they differ from the first step on
+        # A query knows only the words that are read, not the state of the LSTM after them: else a
+        # glimpse may settle on "the", whose state has a trace of all words before it.
+        self.query = nn.Linear(config.embedding, config.named, bias=False)
         self.value = nn.Linear(config.channels, config.value)
         self.around = nn.Conv2d(config.value, config.value, 3, padding=1)
         self.meter = nn.Linear(config.value, config.meters)
@@ -340,7 +349,7 @@ class StackedAttention(nn.Module):
         self.found = nn.Linear(GLIMPSES * config.value, config.fused)
         measures = 5 + 2 * config.meters + config.named
         self.weigh = nn.Linear(config.hidden, config.fused, bias=False)
-        self.compare = nn.Linear((GLIMPSES + 1) * measures, config.fused, bias=False)
+        self.compare = nn.Linear((GLIMPSES + len(PAIRS)) * measures, config.fused, bias=False)
         together = 2 * config.fused + GLIMPSES * measures + config.hidden
         self.answer = nn.Sequential(
             nn.Linear(together, config.fused), nn.ReLU(), nn.Linear(config.fused, len(ANSWERS))
@@ -357,15 +366,17 @@ class StackedAttention(nn.Module):
         context, last, there = self.reader(questions.flatten(0, 1))
         last = last.unflatten(0, asked)
         read = read_in_turn(self.read(context), there)  # (items, words, glimpses)
-        query = self.query(read.mT @ context).unflatten(0, asked)  # (…, questions, glimpses, named)
+        words = context[..., : self.config.embedding]
+        query = self.query(read.mT @ words).unflatten(0, asked)  # (…, questions, glimpses, named)
         named = grids[:, self.config.features :].flatten(2)  # (batch, named, cells)
         scores = query @ named[:, None]  # (batch, questions, glimpses, cells)
         where, values = (SHARP * scores).softmax(dim=-1), self.values(grids)
         seen = (where @ values[:, None]).flatten(2)
         amounts = self.amounts(scores, values, named, sizes["rows"])
         measured = torch.cat([measure(scores, where, sizes["rows"]), amounts], dim=-1)
-        first, second = measured.unbind(dim=2)
-        compared = self.compare(torch.cat([first - second, first, second], dim=-1))
+        each = measured.unbind(dim=2)
+        apart = [each[one] - each[other] for one, other in PAIRS]
+        compared = self.compare(torch.cat([*apart, *each], dim=-1))
         product = torch.tanh(self.asked(last)) * torch.tanh(self.found(seen))
         modulated = self.weigh(last) * compared
         logits = self.answer(torch.cat([product, modulated, measured.flatten(2), last], dim=-1))

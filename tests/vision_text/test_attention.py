@@ -64,7 +64,7 @@ def test_step_is_a_torch_lstm_fed_with_word_and_gated_glimpse():
     driven = decoder.from_word(decoder.embedding(words))
     asked = decoder.from_hidden(state.hidden)[:, 32:] + driven[:, 32:]  # all hears the last word
     query, gamma, beta = asked.split([4, 1, 1], dim=1)
-    scores = attention.additive_scores(state.keys, query, decoder.score.weight[0])
+    scores = attention.additive_scores(state.keys, query, attention.SHARP * decoder.score.weight[0])
     scores = scores + gamma * state.map  # where it looked at its only word until now
     seen = beta.sigmoid() * attention.glimpse(state.annotations, scores.softmax(dim=1))
     theirs = torch.nn.LSTMCell(5 + 10, 8, dtype=torch.float64)  # a glimpse has 6 + 2 + 2 numbers

@@ -241,11 +241,16 @@ def test_a_word_counts_once_however_many_cells_say_it(vocabulary):
     assert both.sum() == pytest.approx(2, abs=0.01)
 
 
-def test_a_query_begins_with_the_words_that_are_read(vocabulary):
-    """Not with the state of the LSTM: what "the" wants must not depend on the words before it."""
-    weight = made("attention", vocabulary).query.weight
-    assert not weight[:, TINY.embedding :].any()
-    assert weight[:, : TINY.embedding].all()
+def test_a_query_knows_only_the_words_that_are_read(batch, vocabulary):
+    """Not the state of the LSTM: what "the" wants must not depend on the words before it."""
+    model, (grids, questions, _) = made("attention", vocabulary), batch
+    with torch.no_grad():
+        model.read.weight.zero_()
+        model.read.bias.copy_(torch.tensor([5.0, 0.0, 0.0]))
+        found = model.look(grids, questions)
+        words = model.reader.embed(questions)  # (batch, questions, words, embedding)
+        wanted = model.query(found.read.mT @ words)
+    torch.testing.assert_close(found.wanted, wanted)
 
 
 def test_looking_is_attention_and_a_mirrored_picture_moves_it(batch, vocabulary):
@@ -254,8 +259,8 @@ def test_looking_is_attention_and_a_mirrored_picture_moves_it(batch, vocabulary)
     with torch.no_grad():
         found = model.look(grids, questions)
         mirrored = model.look(grids.flip(3), questions)
-    assert found.looked.shape == (8, 3, 2, 4, 4)
-    torch.testing.assert_close(found.looked.sum(dim=(3, 4)), torch.ones(8, 3, 2))
+    assert found.looked.shape == (8, 3, vqa.GLIMPSES, 4, 4)
+    torch.testing.assert_close(found.looked.sum(dim=(3, 4)), torch.ones(8, 3, vqa.GLIMPSES))
     torch.testing.assert_close(mirrored.looked, found.looked.flip(4))
     torch.testing.assert_close(mirrored.read, found.read)
 
