@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 from benchmarks.timing import Runs, interleave, store, versions
 from mmlib.randomness import global_randomness_from
 from mmlib.runtime import make_generator
-from mmlib.vision_text.attention import AttentionConfig, AttentionDecoder
+from mmlib.vision_text.attention import SHARP, AttentionConfig, AttentionDecoder
 from mmlib.vision_text.captioning import (
     END,
     PAD,
@@ -71,7 +71,8 @@ class Tutorial(nn.Module):
         ours = self.ours
         embedded = ours.embedding(words)
         keys, query = ours.key(cells), self.query(h)
-        weights = ours.score(torch.tanh(keys + query[:, None]))[:, :, 0].softmax(dim=1)
+        scores = SHARP * ours.score(torch.tanh(keys + query[:, None]))[:, :, 0]
+        weights = scores.softmax(dim=1)
         seen = torch.sigmoid(self.beta(h)) * (cells * weights[:, :, None]).sum(dim=1)
         h, c = self.lstm(torch.cat([embedded, seen], dim=1), (h, c))
         deep = ours.word_says(embedded) + ours.state_says(h) + ours.glimpse_says(seen)

@@ -28,9 +28,9 @@ MODELS = {
 STEPS = {  # on the first questions, then on all
     "question only": (0, 200),
     "picture only": (0, 150),
-    "product": (240, 560),
+    "product": (200, 460),
     "modulation": (120, 280),
-    "attention": (700, 1700),
+    "attention": (600, 1400),
 }
 
 

@@ -47,6 +47,7 @@ TRAINING_TYPES = (
 PLURAL = "-s"  # the ending of a plural, a word of its own
 GLIMPSES = 3  # how often StackedAttention reads and looks
 PAIRS = tuple(combinations(range(GLIMPSES), 2))  # of glimpses, which are compared
+PRICE = 0.004  # of wanting a word of the eye, in nats: a glimpse should want few
 LOUD = 4.0  # what one of the eye's words counts in a cell where it is certain
 SHARP = 3.0  # on the scores before the softmax: a flat look at first shows, and teaches, nothing
 
@@ -338,7 +339,8 @@ class StackedAttention(nn.Module):
         self.read = nn.Linear(context, GLIMPSES)
         nn.init.normal_(self.read.weight, std=0.1)  # so that they differ from the first step on
         # A query knows only the words that are read, not the state of the LSTM after them: else a
-        # glimpse may settle on "the", whose state has a trace of all words before it.
+        # glimpse may settle on "the", whose state has a trace of all words before it. It is never
+        # negative: else a glimpse may learn to look away.
         self.query = nn.Linear(config.embedding, config.named, bias=False)
         self.value = nn.Linear(config.channels, config.value)
         self.around = nn.Conv2d(config.value, config.value, 3, padding=1)
@@ -367,7 +369,7 @@ class StackedAttention(nn.Module):
         last = last.unflatten(0, asked)
         read = read_in_turn(self.read(context), there)  # (items, words, glimpses)
         words = context[..., : self.config.embedding]
-        query = self.query(read.mT @ words).unflatten(0, asked)  # (…, questions, glimpses, named)
+        query = torch.relu(self.query(read.mT @ words)).unflatten(0, asked)  # (…, glimpses, named)
         named = grids[:, self.config.features :].flatten(2)  # (batch, named, cells)
         scores = query @ named[:, None]  # (batch, questions, glimpses, cells)
         where, values = (SHARP * scores).softmax(dim=-1), self.values(grids)
@@ -460,6 +462,17 @@ def vqa_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     return cross_entropy(model(grids, questions).flatten(0, 1), answers.flatten())
 
 
+def priced_loss(model: StackedAttention, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Return ``vqa_loss`` and a small price on all that the glimpses want.
+
+    Without a price, a glimpse that reads "bell" may as well want everything but bells.
+    """
+    grids, questions, answers = batch
+    found = model.look(grids, questions)
+    surprise = cross_entropy(found.answers.flatten(0, 1), answers.flatten())
+    return surprise + PRICE * found.wanted.sum(dim=-1).mean()
+
+
 def train(
     model: nn.Module,
     data: tuple[Tensor, Tensor, Tensor],
@@ -479,7 +492,7 @@ def train(
     return fit(
         model,
         Batches(data, batch_size=24, generator=generator),
-        vqa_loss,
+        priced_loss if isinstance(model, StackedAttention) else vqa_loss,
         generator=generator,
         steps=steps,
         learning_rate=4e-3,

@@ -250,7 +250,17 @@ def test_a_query_knows_only_the_words_that_are_read(batch, vocabulary):
         found = model.look(grids, questions)
         words = model.reader.embed(questions)  # (batch, questions, words, embedding)
         wanted = model.query(found.read.mT @ words)
-    torch.testing.assert_close(found.wanted, wanted)
+    torch.testing.assert_close(found.wanted, wanted.clamp(min=0))
+    assert wanted.min() < 0
+
+
+def test_wanting_has_a_price(batch, vocabulary):
+    model = made("attention", vocabulary)
+    with torch.no_grad():
+        wanted = model.look(*batch[:2]).wanted  # (batch, questions, glimpses, named)
+        price = vqa.priced_loss(model, batch) - vqa.vqa_loss(model, batch)
+    assert wanted.min() == 0 < wanted.max()
+    torch.testing.assert_close(price, vqa.PRICE * wanted.flatten(0, 2).sum(dim=1).mean())
 
 
 def test_looking_is_attention_and_a_mirrored_picture_moves_it(batch, vocabulary):
