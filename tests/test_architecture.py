@@ -293,7 +293,10 @@ def test_prose_that_the_page_would_lose_is_found(tmp_path, prose, lost):
 def test_pages_lose_no_prose():
     pages = sorted((ROOT / "book").rglob("*.md"))
     assert pages
-    assert not [fault for page in pages for fault in lost_lines(page.read_text())]
+    prose = [page.read_text() for page in pages]
+    for path in sorted((ROOT / "notebooks" / "homework").rglob("*.ipynb")):
+        prose += [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "markdown"]
+    assert not [fault for text in prose for fault in lost_lines(text)]
 
 
 def test_long_prose_is_found(tmp_path):
