@@ -1,6 +1,6 @@
 """Captioning with attention: batched beam search and hoisted training against the usual tutorial.
 
-    python -m benchmarks.captioning [--rounds 5]
+    python -m benchmarks.captioning [--rounds 9]
 
 The tutorial's decoder has the same weights and is written as tutorials write it: the features pass
 their layer anew at every word, the vocabulary layer is called at every word, and beam search takes
@@ -217,7 +217,7 @@ def row(what: str, runs: dict[str, Runs], items: int) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
+    parser.add_argument("--rounds", type=int, default=9, help="rounds that count")
     rounds = parser.parse_args().rounds
     searches = {beam: time_search(beam, rounds) for beam in (1, 3, 5)}
     rows = [

@@ -1,6 +1,6 @@
 """Power, log-mel and MFCC: ``mmlib`` against librosa, torchaudio and scipy.
 
-    python -m benchmarks.spectrogram [--rounds 15]
+    python -m benchmarks.spectrogram [--rounds 31]
 
 One signal of a minute, and a batch of 64 clips of four seconds, float32 at 16 kHz; 512-point
 transforms of 25 ms Hann windows every 10 ms, 64 mel bands, 20 coefficients, all alike. Each
@@ -90,7 +90,7 @@ def difference(signal: Tensor, feature: str, ours: Tensor) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=31)
     rounds = parser.parse_args().rounds
     rows = []
     for name, shape in SIGNALS.items():

@@ -4,8 +4,9 @@ Library code never picks a device and never touches the global random state: a n
 command calls ``pick_device`` once, and every random choice takes a ``torch.Generator``.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 
@@ -53,6 +54,9 @@ def one_torch_thread() -> Iterator[int]:
 def worker_threads(most: int | None = None) -> Iterator[Callable]:
     """Yield ``run(work, items)``, which does ``work`` on every item in parallel Python threads.
 
+    Each thread gets an equal share of the items, neighbours together. The caller's thread is one of
+    them: it is awake already, and two that are woken at once may long share a core.
+
     As many threads as torch may use (``torch.get_num_threads``), at most ``most``; each of them,
     and the caller's too, has one torch thread within the block (see ``one_torch_thread``).
     """
@@ -62,10 +66,21 @@ def worker_threads(most: int | None = None) -> Iterator[Callable]:
             items = list(items)
             count = min(available if most is None else min(available, most), len(items))
             if count <= 1:
-                return [work(item) for item in items]
-            return list(_pool(count).map(work, items))
+                return _do_all(work, items)
+            ends = [share * len(items) // count for share in range(count + 1)]
+            mine, *theirs = (items[start:end] for start, end in itertools.pairwise(ends))
+            at_work = [_pool(count - 1).submit(_do_all, work, share) for share in theirs]
+            try:
+                done = _do_all(work, mine)
+            finally:
+                wait(at_work)
+            return done + [result for job in at_work for result in job.result()]
 
         yield run
+
+
+def _do_all(work: Callable, items: Iterable) -> list:
+    return [work(item) for item in items]
 
 
 @cache

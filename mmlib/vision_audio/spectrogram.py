@@ -11,6 +11,7 @@ for MFCC; Griffin & Lim (1984) and Perraudin, Balazs & Søndergaard (2013) for t
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,7 @@ from mmlib.runtime import worker_threads
 from mmlib.shapes import check_finite, check_floating, check_shape
 
 FLOOR = 1e-10  # the smallest power that a level is given for: -100 dB
+SPAN = 80.0  # how far below the loudest of a spectrogram a level may fall, in decibels
 BLOCK = 1024  # frames worked on at a time: they stay in the cache, and threads seldom switch
 
 
@@ -183,7 +185,7 @@ def power_spectrogram(signal: Tensor, framing: Framing, *, filters: Tensor | Non
 
 
 def log_mel(
-    signal: Tensor, framing: Framing, filters: Tensor, *, span: float | None = 80.0
+    signal: Tensor, framing: Framing, filters: Tensor, *, span: float | None = SPAN
 ) -> Tensor:
     """Return the power seen through ``filters`` in decibels: ``to_decibels`` of the above.
 
@@ -196,7 +198,7 @@ def log_mel(
         (..., bands, frames).
     """
     filters = _check_filters(filters, framing, like=signal)
-    return _cut_off(_by_blocks(signal, framing, filters, floor=FLOOR), span)
+    return _by_blocks(signal, framing, filters, lambda level: _cut_off(level, span), floor=FLOOR)
 
 
 def _check_filters(filters: Tensor | None, framing: Framing, *, like: Tensor) -> Tensor | None:
@@ -207,30 +209,40 @@ def _check_filters(filters: Tensor | None, framing: Framing, *, like: Tensor) ->
 
 
 def _by_blocks(
-    signal: Tensor, framing: Framing, filters: Tensor | None, *, floor: float | None = None
+    signal: Tensor,
+    framing: Framing,
+    filters: Tensor | None,
+    finish: Callable[[Tensor], Tensor] = lambda power: power,
+    *,
+    floor: float | None = None,
 ) -> Tensor:
-    """Return the power, seen through filters if any, in decibels if a floor is given.
+    """Return the power, seen through filters if any, in decibels if a floor is given, ``finish``ed.
 
     On the CPU, without gradients, frames are taken in blocks that fit a core's cache, by as many
-    Python threads as torch has threads. Returns (..., bands, frames).
+    Python threads as torch has threads. All else is done while torch has one thread, too: a second
+    one of OpenMP, once woken, spins on for a while and would take a core from ours.
+
+    Args:
+        finish: from (..., bands, frames) to the result.
     """
-    window = frame_window(framing, like=signal)
     learning = signal.requires_grad or (filters is not None and filters.requires_grad)
     if (learning and torch.is_grad_enabled()) or signal.device.type != "cpu":
-        power = _power(cut_frames(signal, framing) * window, filters)  # (..., frames, bands)
-        return (power if floor is None else _decibels(power, floor)).transpose(-1, -2)
-    count, rows = _count_frames(signal, framing), signal.reshape(-1, signal.shape[-1])
-    bands = framing.n_fft // 2 + 1 if filters is None else len(filters)
-    done = signal.new_empty(len(rows), count, bands)
-
-    def fill(block: tuple[slice, int, int]) -> None:
-        some, first, end = block
-        frames = _cut_some(rows[some], framing, first, end)
-        _fill(done[some, first:end], frames * window, filters, floor)
-
+        windowed = cut_frames(signal, framing) * frame_window(framing, like=signal)
+        power = _power(windowed, filters)  # (..., frames, bands)
+        return finish((power if floor is None else _decibels(power, floor)).transpose(-1, -2))
     with worker_threads() as run:
+        window = frame_window(framing, like=signal)
+        count, rows = _count_frames(signal, framing), signal.reshape(-1, signal.shape[-1])
+        bands = framing.n_fft // 2 + 1 if filters is None else len(filters)
+        done = signal.new_empty(len(rows), count, bands)
+
+        def fill(block: tuple[slice, int, int]) -> None:
+            some, first, end = block
+            frames = _cut_some(rows[some], framing, first, end)
+            _fill(done[some, first:end], frames * window, filters, floor)
+
         run(fill, _blocks(len(rows), count))
-    return done.reshape(*signal.shape[:-1], count, bands).transpose(-1, -2)
+        return finish(done.reshape(*signal.shape[:-1], count, bands).transpose(-1, -2))
 
 
 def _blocks(rows: int, count: int) -> list[tuple[slice, int, int]]:
@@ -260,7 +272,7 @@ def _fill(done: Tensor, windowed: Tensor, filters: Tensor | None, floor: float |
 
 
 def to_decibels(
-    power: Tensor, *, reference: float = 1.0, floor: float = FLOOR, span: float | None = 80.0
+    power: Tensor, *, reference: float = 1.0, floor: float = FLOOR, span: float | None = SPAN
 ) -> Tensor:
     """Return 10 log10(power / reference), cut off ``span`` decibels below each item's maximum.
 
@@ -394,8 +406,12 @@ def mfcc(signal: Tensor, framing: Framing, filters: Tensor, *, coefficients: int
     Returns:
         (..., coefficients, frames).
     """
-    level = log_mel(signal, framing, filters)  # (..., bands, frames)
-    return dct_matrix(coefficients, len(filters)).to(level) @ level
+    filters = _check_filters(filters, framing, like=signal)
+
+    def finish(level: Tensor) -> Tensor:  # (..., bands, frames) → (..., coefficients, frames)
+        return dct_matrix(coefficients, len(filters)).to(level) @ _cut_off(level, SPAN)
+
+    return _by_blocks(signal, framing, filters, finish, floor=FLOOR)
 
 
 def istft(spectrum: Tensor, framing: Framing, *, time: int) -> Tensor:
