@@ -14,6 +14,10 @@ from matplotlib.figure import Figure
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666"]
 
 INK = "#767d87"  # grey that reads on a white page and on a dark one; the figures are see-through
+LABEL_PLACES = [  # beside a point, the best first: by how many points, and which side of the text
+    ((3, 2), "left"), ((3, -7), "left"), ((-3, 2), "right"), ((-3, -7), "right"),
+    ((6, -2), "left"), ((-6, -2), "right"), ((0, 4), "center"), ((0, -10), "center"),
+]  # fmt: skip
 STYLE = {
     **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), "none"),
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor"), INK),
@@ -169,11 +173,27 @@ def draw_word_map(
         rows = [row for row, other in enumerate(groups) if other == group]
         colour, marker = PALETTE[number % len(PALETTE)], markers[number % len(markers)]
         ax.scatter(*points[rows].T, s=14, color=colour, marker=marker, label=group)
-        for row in rows:
-            ax.annotate(words[row], points[row], (3, 2), textcoords="offset points", fontsize=7)
     ax.set(xlabel="first main axis", ylabel="second main axis", title=title)
     ax.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    _label_points(ax, points, words)
     return ax
+
+
+def _label_points(ax: Axes, points: np.ndarray, words: Sequence[str]) -> None:
+    """Write each word beside its point, on the side where it covers the least."""
+    ax.figure.draw_without_rendering()  # from now on the axes keep their place
+    dots, taken = ax.transData.transform(points), []
+    for point, word in zip(points, words, strict=True):
+        labels = [
+            ax.annotate(word, point, offset, textcoords="offset points", fontsize=7, ha=side)
+            for offset, side in LABEL_PLACES
+        ]
+        boxes = [label.get_window_extent() for label in labels]
+        covered = [box.count_contains(dots) + box.count_overlaps(taken) for box in boxes]
+        best = int(np.argmin(covered))
+        taken.append(boxes[best])
+        for label in labels[:best] + labels[best + 1 :]:
+            label.remove()
 
 
 def draw_picture(ax: Axes, picture, *, title: str = "", heat=None) -> Axes:

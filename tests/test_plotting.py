@@ -1,5 +1,7 @@
 """Plot functions take an Axes and return it, with units on both axes, and draw what they get."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,14 @@ def test_a_word_map_puts_each_word_at_its_point_and_each_group_in_one_colour(ax)
     colours, kinds = ax.collections
     np.testing.assert_allclose(colours.get_offsets(), [points[0], points[2]])
     np.testing.assert_allclose(kinds.get_offsets(), [points[1]])
+
+
+def test_words_at_neighbouring_points_do_not_cover_each_other(ax):
+    points = [[0.0, 0.0], [0.002, 0.002], [0.0, 0.004], [1.0, 1.0]]
+    plotting.draw_word_map(ax, points, ["bird", "songbird", "frog", "sun"], ["a", "a", "a", "b"])
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 def test_a_curve_shows_the_mean_and_the_range_of_its_runs(ax):

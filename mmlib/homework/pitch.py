@@ -10,7 +10,7 @@ from mmlib.homework.exercises import Case, describe_call
 
 CLOSE = 0.005  # relative error that still counts as right
 ENOUGH = 0.9  # share of the tones that must be right
-_SAME_CAUSE = 0.7  # share of the errors that must look alike for a hint to name their cause
+_SAME_CAUSE = 0.7  # share of the errors that one cause, or two, must explain for a hint to name it
 
 
 def judge_pitch(cases: Sequence[Case], answers: Sequence[Any]) -> str | None:
@@ -68,27 +68,30 @@ def _wrong_rate(rate: np.ndarray, right: np.ndarray) -> str | None:
 
 
 def _pattern(ratio: np.ndarray, right: np.ndarray) -> str | None:
-    """Recognise what most of the errors have in common."""
+    """Recognise what most of the errors have in common, or which two causes explain most."""
     missed = ratio[~right]
     multiple, part = np.rint(missed), np.rint(1 / missed)
-    high = (multiple >= 2) & (multiple <= 8) & (np.abs(missed - multiple) < 0.05)
-    low = (part >= 2) & (np.abs(missed * part - 1) < 0.04)
-    near = np.abs(missed - 1) < 0.15
+    causes = {
+        "whole multiples of the pitch: the strongest peak of a spectrum is often a harmonic, not "
+        "the fundamental. Look for the spacing of the peaks.": (
+            (multiple >= 2) & (multiple <= 8) & (np.abs(missed - multiple) < 0.05)
+        ),
+        "the pitch divided by a whole number: two periods fit the signal as well as one does. "
+        "Take the shortest lag that fits nearly as well.": (
+            (part >= 2) & (np.abs(missed * part - 1) < 0.04)
+        ),
+        f"small but above {CLOSE:.1%}: the grid of lags or frequencies is too coarse. "
+        "Fit a parabola through the peak and its two neighbours.": np.abs(missed - 1) < 0.15,
+    }
+    found = sorted(((int(like.sum()), cause) for cause, like in causes.items()), reverse=True)
+    (most, first), (fewer, second), _ = found
     share = f"{right.mean():.0%} of the tones are right, {ENOUGH:.0%} are needed."
-    if high.mean() >= _SAME_CAUSE:
+    if most >= _SAME_CAUSE * len(missed):
+        return f"{share} Most errors are {first}"
+    if most + fewer >= _SAME_CAUSE * len(missed):
         return (
-            f"{share} Most errors are whole multiples of the pitch: the strongest peak of a "
-            "spectrum is often a harmonic, not the fundamental. Look for the spacing of the peaks."
-        )
-    if low.mean() >= _SAME_CAUSE:
-        return (
-            f"{share} Most errors are the pitch divided by a whole number: two periods fit the "
-            "signal as well as one does. Take the shortest lag that fits nearly as well."
-        )
-    if near.mean() >= _SAME_CAUSE:
-        return (
-            f"{share} Most errors are small but above {CLOSE:.1%}: the grid of lags or frequencies "
-            "is too coarse. Fit a parabola through the peak and its two neighbours."
+            f"{share} The errors have two causes. {most} of {len(missed)} are {first} "
+            f"{fewer} of {len(missed)} are {second}"
         )
     return None
 

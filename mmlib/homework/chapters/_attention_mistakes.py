@@ -127,6 +127,6 @@ ATTEND = (
     ),
     Mistake(
         _weights,
-        "These are the weights: return the context, the sum of the cells times their weights.",
+        "These are the weights: return the glimpse, the sum of the cells times their weights.",
     ),
 )

@@ -189,6 +189,6 @@ ANSWER_QUESTIONS = (
 )
 ADVICE = (
     "Everything that matters is in products of a picture's number and a question's number. Try all "
-    "of them, np.einsum('np,nq->npq', pictures, questions), with a linear classifier that is held "
-    "back a little."
+    "of them, np.einsum('np,nq->npq', pictures, questions), with a linear classifier whose weights "
+    "are kept small."
 )

@@ -308,7 +308,7 @@ WRONG = {
         ("side by side", linear(lambda pictures, questions: np.hstack([pictures, questions]))),
         ("1 is yes", lambda *x: 1 - answers_by_products(*x)),
         ("must depend", lambda p, q, a, new_p, new_q: [int(a.mean() > 0.5)] * len(new_p)),
-        ("held back", nearest),
+        ("kept small", nearest),
         ("shape", lambda p, q, a, new_p, new_q: answers_by_products(p, q, a, p, q)),
         ("whole numbers", lambda *x: answers_by_products(*x).astype(float)),
     ],

@@ -124,5 +124,5 @@ def test_the_notebook_states_the_terms_that_the_judge_applies():
     assert likeliest.VOCAB == 60
     assert "`longest` being 10" in prose
     assert likeliest.LONGEST == 10
-    assert "In 95 of 100 decoders" in prose
-    assert likeliest.ENOUGH == 0.95
+    assert "In at least 19 of the 20 decoders" in prose
+    assert likeliest.ENOUGH * captioning.TABLES == 19
