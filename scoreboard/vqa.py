@@ -30,7 +30,7 @@ STEPS = {  # on the first questions, then on all
     "picture only": (0, 150),
     "product": (200, 460),
     "modulation": (120, 280),
-    "attention": (600, 1400),
+    "attention": (900, 1700),
 }
 
 

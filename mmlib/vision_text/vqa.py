@@ -41,7 +41,7 @@ FIRST_TYPES = (
 )
 TRAINING_TYPES = (
     *("existence", "colour", "time", "position", "together"),
-    *("count", "count", "comparison", "comparison"),
+    *("count", "count", "count", "comparison", "comparison", "comparison"),
     *("relation", "relation", "relation", "relation"),
 )
 PLURAL = "-s"  # the ending of a plural, a word of its own
@@ -371,9 +371,9 @@ class StackedAttention(nn.Module):
         words = context[..., : self.config.embedding]
         query = torch.relu(self.query(read.mT @ words)).unflatten(0, asked)  # (…, glimpses, named)
         named = grids[:, self.config.features :].flatten(2)  # (batch, named, cells)
-        scores = query @ named[:, None]  # (batch, questions, glimpses, cells)
+        scores = glimpses_times(query, named)  # (batch, questions, glimpses, cells)
         where, values = (SHARP * scores).softmax(dim=-1), self.values(grids)
-        seen = (where @ values[:, None]).flatten(2)
+        seen = glimpses_times(where, values).flatten(2)
         amounts = self.amounts(scores, values, named, sizes["rows"])
         measured = torch.cat([measure(scores, where, sizes["rows"]), amounts], dim=-1)
         each = measured.unbind(dim=2)
@@ -401,11 +401,25 @@ class StackedAttention(nn.Module):
         one colour; a red and a blue one that touch are two.
         """
         found = torch.sigmoid(scores - self.threshold)  # (batch, questions, glimpses, cells)
-        things = found @ torch.relu(self.meter(values))[:, None]
+        things = glimpses_times(found, torch.relu(self.meter(values)))
         patches = self.outline(found.flatten(0, 2).unflatten(1, (1, rows, -1)))
         outlines = torch.relu(patches).sum(dim=(2, 3)).unflatten(0, scores.shape[:3])
-        said = 1 - torch.exp(-found @ named.mT[:, None])  # one loud cell is enough
+        said = 1 - torch.exp(-glimpses_times(found, named.mT))  # one loud cell is enough
         return torch.cat([things / 4, outlines / 4, said], dim=-1)
+
+
+def glimpses_times(rows: Tensor, matrices: Tensor) -> Tensor:
+    """Return the products of all glimpses at a picture with the matrix of that picture.
+
+    Args:
+        rows: (batch, questions, glimpses, n).
+        matrices: (batch, n, m), one a picture; ``rows @ matrices[:, None]`` would copy each of them
+            for each question.
+
+    Returns:
+        (batch, questions, glimpses, m)
+    """
+    return (rows.flatten(1, 2) @ matrices).unflatten(1, rows.shape[1:3])
 
 
 def read_in_turn(scores: Tensor, there: Tensor) -> Tensor:
@@ -456,10 +470,15 @@ def check_batch(grids: Tensor, questions: Tensor, config: VqaConfig) -> dict[str
     return sizes
 
 
+def surprise(logits: Tensor, answers: Tensor) -> Tensor:
+    """Return the mean cross-entropy of answers (batch, questions) under their logits."""
+    return cross_entropy(logits.flatten(0, 1), answers.flatten())
+
+
 def vqa_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Return the mean cross-entropy of a batch (grids, questions, answers) of ``examples``."""
+    """Return the mean ``surprise`` at a batch (grids, questions, answers) of ``examples``."""
     grids, questions, answers = batch
-    return cross_entropy(model(grids, questions).flatten(0, 1), answers.flatten())
+    return surprise(model(grids, questions), answers)
 
 
 def priced_loss(model: StackedAttention, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
@@ -469,8 +488,7 @@ def priced_loss(model: StackedAttention, batch: tuple[Tensor, Tensor, Tensor]) -
     """
     grids, questions, answers = batch
     found = model.look(grids, questions)
-    surprise = cross_entropy(found.answers.flatten(0, 1), answers.flatten())
-    return surprise + PRICE * found.wanted.sum(dim=-1).mean()
+    return surprise(found.answers, answers) + PRICE * found.wanted.sum(dim=-1).mean()
 
 
 def train(
@@ -495,7 +513,7 @@ def train(
         priced_loss if isinstance(model, StackedAttention) else vqa_loss,
         generator=generator,
         steps=steps,
-        learning_rate=4e-3,
+        optimizer=torch.optim.Adam(model.parameters(), lr=4e-3, fused=True),
         schedule=warm_then_cool,
         progress=progress,
     )
