@@ -55,7 +55,8 @@ def worker_threads(most: int | None = None) -> Iterator[Callable]:
     """Yield ``run(work, items)``, which does ``work`` on every item in parallel Python threads.
 
     Each thread gets an equal share of the items, neighbours together. The caller's thread is one of
-    them: it is awake already, and two that are woken at once may long share a core.
+    them: it is awake already, and two that are woken at once may long share a core. An error in any
+    of them comes out when all are done.
 
     As many threads as torch may use (``torch.get_num_threads``), at most ``most``; each of them,
     and the caller's too, has one torch thread within the block (see ``one_torch_thread``).

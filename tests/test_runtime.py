@@ -1,6 +1,7 @@
 """Randomness as an argument, the choice of a device, and worker threads."""
 
 import threading
+import time
 
 import pytest
 import torch
@@ -61,6 +62,31 @@ def test_two_jobs_run_side_by_side_with_one_torch_thread_each():
 
     with worker_threads(2) as run:
         assert run(meet, range(2)) == [1, 1]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_the_callers_thread_does_the_first_half_and_another_one_the_second():
+    with worker_threads(2) as run:
+        *mine, other, last = run(lambda item: threading.get_ident(), range(4))
+    assert mine == 2 * [threading.get_ident()]
+    assert other == last != mine[0]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_error_in_the_callers_thread_waits_for_the_other():
+    begun, done = threading.Event(), []
+
+    def fail_or_finish(item):
+        if item == 0:
+            begun.wait(20)
+            raise ZeroDivisionError
+        begun.set()
+        time.sleep(0.2)
+        done.append(item)
+
+    with pytest.raises(ZeroDivisionError), worker_threads(2) as run:
+        run(fail_or_finish, range(2))
+    assert done == [1]
 
 
 @pytest.mark.usefixtures("two_threads")

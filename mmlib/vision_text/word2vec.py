@@ -250,8 +250,7 @@ def train(
     """
     vocabulary = Vocabulary.from_sentences(sentences, min_count=config.min_count)
     trainer = _Trainer(vocabulary, sentences, config, generator)
-    threads, torch_threads = config.threads, torch.get_num_threads()
-    seeds = torch.randint(2**62, (threads,), generator=generator).tolist()
+    seeds = torch.randint(2**62, (config.threads,), generator=generator).tolist()
     with tqdm(total=100, unit="%", disable=not progress, leave=False) as bar:
 
         def tell(done: float, loss: float) -> None:
@@ -260,14 +259,11 @@ def train(
             if report:
                 report(done, loss)
 
-        try:
-            with worker_threads(threads) as run:
-                try:
-                    run(lambda shard: trainer.work(shard, seeds[shard], tell), range(threads))
-                finally:
-                    trainer.stop.set()  # Ctrl-C reaches this thread only
-        finally:
-            torch.set_num_threads(torch_threads)
+        with worker_threads(config.threads) as run:
+            try:
+                run(lambda shard: trainer.work(shard, seeds[shard], tell), range(config.threads))
+            finally:
+                trainer.stop.set()  # Ctrl-C may come while this thread waits for the others
     if not torch.isfinite(trainer.centres).all():
         raise FloatingPointError(
             f"training diverged: lower learning_rate ({config.learning_rate}) or cap ({config.cap})"
@@ -302,7 +298,6 @@ class _Trainer:
 
     def work(self, shard: int, seed: int, tell: Callable[[float, float], None]) -> None:
         """Do one thread's share; if anything goes wrong in it, the other threads stop too."""
-        torch.set_num_threads(1)
         try:
             self._work(shard, torch.Generator().manual_seed(seed), tell)
         except BaseException:

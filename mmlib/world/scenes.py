@@ -185,6 +185,23 @@ def related(scenes: Scenes) -> list[list[tuple[int, int, int]]]:
     return listed
 
 
+def share_of_pairs(scenes: Scenes, relation: str) -> float:
+    """Return for which share of the pairs of different things, in either order, a relation holds.
+
+    So often whoever says nothing but ``relation`` is right.
+
+    Raises:
+        ValueError: ``relation`` is none of ``RELATIONS``, or no scene holds two things.
+    """
+    if relation not in RELATIONS:
+        raise ValueError(f"relation is {relation!r}, choose one of {', '.join(RELATIONS)}")
+    there = scenes.present.sum(dim=1)
+    pairs = int((there * (there - 1)).sum())
+    if not pairs:
+        raise ValueError("no scene holds two things: nothing can stand in a relation")
+    return int(relations(scenes)[..., RELATIONS.index(relation)].sum()) / pairs
+
+
 def covered(scenes: Scenes) -> Tensor:
     """Bound the share of each thing's square that nearer things cover.
 

@@ -16,6 +16,7 @@ from mmlib.world.scenes import (
     held_out,
     related,
     relations,
+    share_of_pairs,
 )
 
 
@@ -47,6 +48,23 @@ def facts_by_hand(things):
 def test_relations_agree_with_reading_pair_by_pair(scenes):
     for things, told in zip(scenes.things(), related(scenes), strict=True):
         assert set(told) == facts_by_hand(things)
+
+
+@pytest.mark.parametrize("number", range(len(RELATIONS)))
+def test_the_share_of_pairs_counts_every_pair_of_two_things_in_both_orders(scenes, number):
+    pairs = hits = 0
+    for things in scenes.things():
+        pairs += len([(a, b) for a in things for b in things if a is not b])
+        hits += sum(fact == number for _, _, fact in facts_by_hand(things))
+    assert share_of_pairs(scenes, RELATIONS[number]) == hits / pairs
+
+
+def test_the_share_of_pairs_refuses_an_unknown_relation_and_scenes_without_pairs(scenes):
+    with pytest.raises(ValueError, match="relation is 'beside', choose one of left of"):
+        share_of_pairs(scenes, "beside")
+    alone = sample_scenes(3, generator=make_generator(1), slots=1, least=1)
+    with pytest.raises(ValueError, match="no scene holds two things"):
+        share_of_pairs(alone, "left of")
 
 
 def test_relations_are_each_others_converse_and_all_occur(scenes):
