@@ -154,8 +154,8 @@ def _of_other_table(pictures, questions, to_picture, to_question, upstream):
 FUSION_GRADIENT = (
     Mistake(
         _gradient(lambda upstream, seen, read: upstream * (1 - seen**2)),
-        "The other stream is missing: in a product a * b the derivative by a is b, so the question "
-        "gates what the picture learns.",
+        "The other stream is missing: the derivative of a * b with respect to a is b, so the "
+        "question gates what the picture learns.",
     ),
     Mistake(
         _gradient(lambda upstream, seen, read: upstream * read),
@@ -176,7 +176,8 @@ FUSION_GRADIENT = (
     ),
     Mistake(
         _gradient(lambda upstream, seen, read: upstream * seen * (1 - seen**2)),
-        "The picture's own stream was put in as the factor: the derivative of a * b by a is b.",
+        "The picture's own stream was put in as the factor: the derivative of a * b with respect "
+        "to a is b.",
     ),
     Mistake(
         lambda **inputs: _gradient(_right_slope)(**inputs) / len(inputs["pictures"]),
@@ -184,6 +185,6 @@ FUSION_GRADIENT = (
     ),
     Mistake(
         _of_other_table,
-        "This is the gradient by to_question: the one by to_picture is asked for.",
+        "This is the gradient with respect to to_question: to_picture is asked for.",
     ),
 )

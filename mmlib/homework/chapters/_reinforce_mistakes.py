@@ -35,7 +35,8 @@ def _coverage(
 COVERAGE_GRADIENT = (
     Mistake(
         _coverage(back=lambda weights, slope: slope),
-        "This is the gradient by the weights: lead it back through the softmax to the scores.",
+        "This is the gradient with respect to the weights: lead it back through the softmax to the "
+        "scores.",
     ),
     Mistake(
         _coverage(back=lambda weights, slope: weights * (1 - weights) * slope),
@@ -120,8 +121,8 @@ REINFORCE = (
     ),
     Mistake(
         _moments(_without_probability),
-        "The derivative of ln p[i] by the scores is 1 at i minus p: the softmax's sum, minus p, is "
-        "missing.",
+        "The derivative of ln p[i] with respect to the scores is 1 at i minus p: the softmax's "
+        "sum, minus p, is missing.",
     ),
     Mistake(
         _moments(_slope_of_probability),

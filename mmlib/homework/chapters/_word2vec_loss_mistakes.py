@@ -201,7 +201,8 @@ NEGATIVE_SAMPLING_GRADIENTS = (
     ),
     Mistake(
         _gradients(_error, lambda e, columns, centre: (e.sum() * centre, np.outer(e, centre))),
-        "The centre is moved along itself: the derivative of n . v by v is n, the other vector.",
+        "The centre is moved along itself: the derivative of n . v with respect to v is n, the "
+        "other vector.",
     ),
     Mistake(
         _gradients(_error, lambda e, columns, centre: (np.outer(e, centre), e @ columns)),

@@ -305,7 +305,10 @@ WRONG = {
         ("up to a constant", lambda *x: 100 * pointing_in_a_loop(*x)),
     ],
     "coverage_gradient": [
-        ("gradient by the weights", coverage_with(lambda w, slope: np.tile(slope, (len(w), 1)))),
+        (
+            "with respect to the weights",
+            coverage_with(lambda w, slope: np.tile(slope, (len(w), 1))),
+        ),
         ("own weight only", coverage_with(lambda w, slope: (w - w**2) * slope)),
         ("sum is forgotten", coverage_with(lambda w, slope: w * slope)),
         ("sign", lambda s: -coverage_by_matrix(s)),

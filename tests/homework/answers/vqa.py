@@ -299,7 +299,7 @@ WRONG = {
         ("question's stream was", fusion_with(lambda g, a, b: g * b * (1 - b**2))),
         ("put in as the factor", fusion_with(lambda g, a, b: g * a * (1 - a**2))),
         ("averaged", lambda p, *rest: fusion_by_example(p, *rest) / len(p)),
-        ("by to_question", fusion_of_questions),
+        ("respect to to_question", fusion_of_questions),
         ("swapped", lambda *x: fusion_by_example(*x).T),
     ],
     "answer_questions": [
