@@ -96,7 +96,9 @@ def train(model: nn.Module, world: World, vocabulary: Vocabulary, seed: int) -> 
         caption_loss,
         generator=make_generator(seed),
         steps=STEPS,
-        optimizer=torch.optim.Adam(model.parameters(), lr=RATES[type(model)], betas=(0.9, 0.97)),
+        optimizer=torch.optim.Adam(
+            model.parameters(), lr=RATES[type(model)], betas=(0.9, 0.97), fused=True
+        ),
         schedule=lambda done: min(1, 20 * done + 0.05) * (1 - done),
         progress=False,
     )

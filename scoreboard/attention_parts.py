@@ -6,6 +6,7 @@ from scoreboard.attention import compare, make_worlds
 TITLE = "Attention, with parts left out"
 WITHOUT = {
     "without twins": {"twins": False},
+    "without Bayes' rule": {"traits": 0},
     "without trail and turns": {"trail": 0, "turns": False},
     "as in the paper, without any": {
         "twins": False, "trail": 0, "turns": False, "coordinates": False, "hears": False,

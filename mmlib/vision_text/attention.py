@@ -9,16 +9,17 @@ decoder gives every cell a weight, all of one picture summing to one: its *map*.
 the weighted sum of the annotations. That is soft attention, and everything in it has a derivative.
 Hard attention draws one cell from the map instead, and needs REINFORCE to learn where to look.
 
-Five things are not in the paper; each can be switched off. A sum over cells forgets where they
+Six things are not in the paper; each can be switched off. A sum over cells forgets where they
 lie, so each annotation also holds its cell's *coordinates*. A softmax weighs and does not count, so
 it also holds how strong the cell is and whether the picture holds its like elsewhere, its *twin*:
 else nobody knows at the word *two* that there are two. The coordinates of the last few glimpses,
 the *trail*, have a short way to the next word, through one hidden layer: *left of* is the sign of a
 difference of two of them, *behind* needs a difference that is small, and through the LSTM both are
-learned far too slowly. The decoder can *turn* away from what it has looked at already, or back to
-it. And in X15 (eq. 1 and 4) the look before word t knows the state h_{t-1}, which has heard the
-words up to t - 2 only: here the query *hears* word t - 1, too. Without it the decoder, having said
-*a red*, looks for what it has not yet heard.
+learned far too slowly. The decoder can *turn* away from what it has spoken of already, or back to
+it. What that is, each word *settles* (Bayes' rule): before *a blue* it may have looked at a dog and
+a bell that are both blue, and *dog* leaves the dog. And in X15 (eq. 1 and 4) the look before word t
+knows the state h_{t-1}, which has heard the words up to t - 2 only: here the query *hears* word
+t - 1, too. Without it the decoder, having said *a red*, looks for what it has not yet heard.
 """
 
 from collections.abc import Callable
@@ -42,9 +43,10 @@ class State(NamedTuple):
     hidden: Tensor  # (batch, hidden)
     cell: Tensor  # (batch, hidden), the LSTM's memory
     annotations: Tensor  # (batch, cells, features), the picture
-    keys: Tensor  # (batch, cells, attention), its part of the scores, computed once
+    keys: Tensor  # (batch, cells, attention), twice its part of the scores, computed once
+    traits: Tensor  # (batch, cells, traits), what a word is held against, computed once
     trail: Tensor  # (batch, 2 · (trail + 1)), where the last looks lay, the newest first
-    past: Tensor  # (batch, cells), how much each cell was looked at so far
+    past: Tensor  # (batch, cells), how much each cell was spoken of so far
     map: Tensor  # (batch, cells), where the last look went
 
 
@@ -71,7 +73,8 @@ class AttentionConfig:
     trail: int = 4  # earlier looks whose coordinates help to choose the word; needs coordinates
     bends: int = 48  # hidden units between the trail and the words
     twins: bool = True  # each cell also knows its strength and whether it has a twin
-    turns: bool = True  # what was looked at before attracts the next look, or repels it
+    turns: bool = True  # what was spoken of before attracts the next look, or repels it
+    traits: int = 16  # of a cell, by which a word settles what it speaks of; needs turns
     hears: bool = True  # the last word helps to choose where to look; in X15 only the state does
     gate: bool = True  # X15 section 4.2.1: β, how much the decoder looks at all
 
@@ -80,8 +83,10 @@ class AttentionConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} is {value!r}, it must be a whole number of 1 or more")
-        if isinstance(self.trail, bool) or not isinstance(self.trail, int) or self.trail < 0:
-            raise ValueError(f"trail is {self.trail!r}, it must be a whole number of 0 or more")
+        for name in ("trail", "traits"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name} is {value!r}, it must be a whole number of 0 or more")
 
     @property
     def offered(self) -> int:
@@ -92,6 +97,11 @@ class AttentionConfig:
     def asked(self) -> int:
         """How many numbers say where to look and how much: the query, γ and β."""
         return self.attention + self.turns + 1
+
+    @property
+    def settled(self) -> int:
+        """By how many traits a word is held against a cell."""
+        return self.traits if self.turns else 0
 
     @property
     def places(self) -> int:
@@ -117,9 +127,17 @@ def additive_scores(keys: Tensor, query: Tensor, weights: Tensor) -> Tensor:
     sizes = check_shape(keys, "pictures cells attention", name="keys")
     check_shape(query, f"batch {sizes['attention']}", name="query")
     check_shape(weights, str(sizes["attention"]), name="weights")
-    # tanh(x) = 2 σ(2x) - 1, and torch computes σ several times as fast as tanh
+    return _scores_of_doubled(2 * keys, 2 * query, weights)
+
+
+def _scores_of_doubled(keys: Tensor, query: Tensor, weights: Tensor) -> Tensor:
+    """Return ``additive_scores``, given twice the keys and twice the query.
+
+    tanh(x) = 2 σ(2x) - 1, and torch computes σ several times as fast as tanh. Keys are doubled once
+    a picture, not once a word.
+    """
     compared = keys[:, None] + _by_picture(query, len(keys))[:, :, None]
-    compared = compared.mul_(2).sigmoid_()  # (pictures, sentences, cells, attention)
+    compared = compared.sigmoid_()  # (pictures, sentences, cells, attention)
     return (compared @ (2 * weights) - weights.sum()).flatten(0, 1)
 
 
@@ -140,6 +158,28 @@ def glimpse(annotations: Tensor, looks: Tensor) -> Tensor:
     sizes = check_shape(annotations, "pictures cells features", name="annotations")
     check_shape(looks, f"batch {sizes['cells']}", name="looks")
     return torch.bmm(_by_picture(looks, len(annotations)), annotations).flatten(0, 1)
+
+
+def posterior(maps: Tensor, fits: Tensor) -> Tensor:
+    """Return what was spoken of, by Bayes' rule: p_i = map_i exp(fit_i) / Σ_j map_j exp(fit_j).
+
+    The map is the prior: where the decoder looked before it chose a word. exp(fit) is the word's
+    likelihood, up to a factor: how well it suits each cell.
+
+    Args:
+        maps: (batch, cells), each summing to one, or all 0 where nothing was said.
+        fits: (batch, cells).
+
+    Returns:
+        (batch, cells), each summing to one; all 0 where the map is.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    sizes = check_shape(maps, "batch cells", name="maps")
+    check_shape(fits, f"{sizes['batch']} {sizes['cells']}", name="fits")
+    joint = maps * (fits - fits.amax(dim=1, keepdim=True)).exp()
+    return joint / joint.sum(dim=1, keepdim=True).clamp(min=1e-12)
 
 
 def _by_picture(rows: Tensor, pictures: int) -> Tensor:
@@ -240,8 +280,12 @@ class AttentionDecoder(nn.Module):
         with torch.no_grad():
             self.from_hidden.bias[hidden : 2 * hidden] += 1  # at first, remember
         self.embedding = nn.Embedding(config.vocab, config.embedding)
-        heard = config.asked * config.hears
+        if config.settled:
+            self.trait = nn.Linear(config.features, config.settled)
+        heard = config.asked * config.hears + config.settled
         self.from_word = nn.Linear(config.embedding, 4 * hidden + heard, bias=False)
+        with torch.no_grad():  # at first, a word suits every cell alike
+            self.from_word.weight[len(self.from_word.weight) - config.settled :] = 0
         self.from_glimpse = nn.Linear(offered, 4 * hidden, bias=False)
         # X15 eq. 7, with a tanh: the next word from the last one, the state and the glimpse
         self.word_says = nn.Linear(config.embedding, config.embedding, bias=False)
@@ -284,9 +328,13 @@ class AttentionDecoder(nn.Module):
             where = coordinates(sizes["rows"], sizes["columns"]).to(annotations)
             where = where.expand(len(annotations), -1, -1)
             annotations = torch.cat([annotations, where], dim=2)
+        traits = annotations.new_zeros(*annotations.shape[:2], 0)
+        if self.config.settled:
+            traits = torch.tanh(self.trait(annotations[..., : self.config.features]))
         nowhere = annotations.new_zeros(annotations.shape[:2])
         trail = annotations.new_zeros(len(annotations), 2 * self.config.places)
-        return State(hidden, cell, annotations, self.key(annotations), trail, nowhere, nowhere)
+        keys = 2 * self.key(annotations)
+        return State(hidden, cell, annotations, keys, traits, trail, nowhere, nowhere)
 
     def step(self, words: Tensor, state: State) -> tuple[Tensor, State]:
         """Hear the last words (batch,); return the logits of the next (batch, vocab) and the state.
@@ -324,7 +372,7 @@ class AttentionDecoder(nn.Module):
         lengths, order = (captions[:, 1:] != PAD).sum(dim=1).sort(descending=True, stable=True)
         if int(lengths[-1]) == 0:
             raise ValueError(f"caption {int(order[-1])} says nothing, not even END: leave it out")
-        state = State(*(part[order] for part in self.start(pictures)))
+        state = self.start(pictures[order])
         driven = self.from_word(self.embedding(captions[order, :-1]))  # all words in one product
         steps, now, columns = captions.shape[1] - 1, [], [[] for _ in Unrolled._fields]
         for time, word in enumerate(driven[:, : int(lengths[0])].unbind(dim=1)):
@@ -346,19 +394,22 @@ class AttentionDecoder(nn.Module):
         return self._deep(*(parts if at is None else (part[at] for part in parts)))
 
     def _advance(self, driven: Tensor, state: State) -> tuple[State, Tensor, Tensor]:
-        """Look and remember, given what the last word says to the gates and to the query.
+        """Look and remember, given what the last word says to gates, query and traits.
 
         Returns:
             the next state, the gated glimpse, and how much each cell was looked at.
         """
+        driven, sought = driven.tensor_split([driven.shape[1] - self.config.settled], dim=1)
         drive = self.from_hidden(state.hidden)
         unheard = drive.shape[1] - driven.shape[1]  # how much of it the last word says nothing to
         drive = drive + (functional.pad(driven, (0, unheard)) if unheard else driven)
         sizes = [4 * self.config.hidden, self.config.attention, int(self.config.turns), 1]
         gates, query, gamma, beta = drive.split(sizes, dim=1)
-        scores = additive_scores(state.keys, query, SHARP * self.score.weight[0])  # X15 eq. 4
+        scores = _scores_of_doubled(state.keys, 2 * query, SHARP * self.score.weight[0])  # eq. 4
+        past = state.past
         if self.config.turns:
-            scores = scores + gamma * state.past
+            past = past + self._spoken_of(state, sought)
+            scores = scores + gamma * past
         maps = scores.softmax(dim=1)  # X15 eq. 5
         looks = maps if self.look is None else self.look(maps)
         seen = glimpse(state.annotations, looks)
@@ -369,8 +420,14 @@ class AttentionDecoder(nn.Module):
         let_in, keep, new, show = gates.chunk(4, dim=1)  # torch's order
         cell = torch.sigmoid(keep) * state.cell + torch.sigmoid(let_in) * torch.tanh(new)
         hidden = torch.sigmoid(show) * torch.tanh(cell)
-        state = state._replace(hidden=hidden, cell=cell, trail=trail, map=maps)
-        return state._replace(past=state.past + maps), seen, looks
+        state = state._replace(hidden=hidden, cell=cell, trail=trail, past=past, map=maps)
+        return state, seen, looks
+
+    def _spoken_of(self, state: State, sought: Tensor) -> Tensor:
+        """Return what the last word spoke of, (batch, cells); ``sought`` are the traits it fits."""
+        if not self.config.settled:
+            return state.map
+        return posterior(state.map, glimpse(state.traits.mT, sought))
 
     def _deep(self, embedded: Tensor, hidden: Tensor, seen: Tensor, trail: Tensor) -> Tensor:
         """Return logits (..., vocab) from the last word, state, glimpse (X15 eq. 7) and trail."""

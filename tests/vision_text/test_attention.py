@@ -14,7 +14,7 @@ from mmlib.vision_text import attention
 from mmlib.vision_text.attention import AttentionConfig, AttentionDecoder
 from mmlib.vision_text.captioning import beam_search, caption_loss, greedy
 
-SMALL = AttentionConfig(vocab=11, features=6, embedding=5, hidden=8, attention=4)
+SMALL = AttentionConfig(vocab=11, features=6, embedding=5, hidden=8, attention=4, traits=3)
 CAPTIONS = torch.tensor(
     [[1, 5, 6, 2, 0, 0], [1, 4, 2, 0, 0, 0], [1, 9, 8, 7, 10, 2], [1, 3, 3, 2, 0, 0]]
 )
@@ -24,7 +24,9 @@ GUESSED = CAPTIONS[:, 1:] != 0
 def make_decoder(config=SMALL, *, seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return AttentionDecoder(config).double()
+        decoder = AttentionDecoder(config).double()
+        torch.nn.init.normal_(decoder.from_word.weight)  # what a word fits would begin at 0
+        return decoder
 
 
 def make_pictures(*, batch=4, rows=2, columns=3, seed=1):
@@ -62,10 +64,12 @@ def test_step_is_a_torch_lstm_fed_with_word_and_gated_glimpse():
     words = torch.tensor([3, 4, 5, 6])
     _, state = decoder.step(torch.tensor([1, 1, 1, 1]), decoder.start(pictures))
     driven = decoder.from_word(decoder.embedding(words))
-    asked = decoder.from_hidden(state.hidden)[:, 32:] + driven[:, 32:]  # all hears the last word
+    asked = decoder.from_hidden(state.hidden)[:, 32:] + driven[:, 32:-3]  # all hears the last word
     query, gamma, beta = asked.split([4, 1, 1], dim=1)
-    scores = attention.additive_scores(state.keys, query, attention.SHARP * decoder.score.weight[0])
-    scores = scores + gamma * state.map  # where it looked at its only word until now
+    keys, weights = decoder.key(state.annotations), attention.SHARP * decoder.score.weight[0]
+    scores = attention.additive_scores(keys, query, weights)
+    spoken = attention.posterior(state.map, attention.glimpse(state.traits.mT, driven[:, -3:]))
+    scores = scores + gamma * spoken  # of its only word until now
     seen = beta.sigmoid() * attention.glimpse(state.annotations, scores.softmax(dim=1))
     theirs = torch.nn.LSTMCell(5 + 10, 8, dtype=torch.float64)  # a glimpse has 6 + 2 + 2 numbers
     with torch.no_grad():
@@ -81,7 +85,7 @@ def test_step_is_a_torch_lstm_fed_with_word_and_gated_glimpse():
     assert torch.allclose(after.hidden, hidden)
     assert torch.allclose(after.cell, cell)
     assert torch.allclose(after.map, scores.softmax(dim=1))
-    assert torch.allclose(after.past, state.map + after.map)
+    assert torch.allclose(after.past, spoken)
 
 
 def test_strength_is_length_over_the_median_and_an_even_picture_has_none():
@@ -119,8 +123,46 @@ def test_a_twin_far_away_is_found_and_a_neighbour_is_none():
         assert math.isclose(found, expected, abs_tol=1e-5)
 
 
+def test_posterior_is_the_rule_of_bayes_in_loops_and_torch_s_softmax():
+    draw = {"generator": make_generator(0), "dtype": torch.float64}
+    maps, fits = torch.rand(2, 5, **draw), 4 * torch.randn(2, 5, **draw)
+    maps = maps / maps.sum(dim=1, keepdim=True)
+    found = attention.posterior(maps, fits)
+    for n in range(2):
+        joint = [float(maps[n, i]) * math.exp(float(fits[n, i])) for i in range(5)]
+        assert torch.allclose(found[n], torch.tensor(joint).double() / sum(joint))
+    assert torch.allclose(found, (maps.log() + fits).softmax(dim=1))
+    assert torch.allclose(attention.posterior(maps, fits + 800), found)  # only differences count
+    assert torch.allclose(attention.posterior(maps, torch.zeros(2, 5).double()), maps)
+    assert torch.equal(attention.posterior(torch.zeros(2, 5), fits.float()), torch.zeros(2, 5))
+
+
+def test_the_word_settles_which_of_two_things_was_spoken_of():
+    decoder, pictures = make_decoder(), make_pictures()
+    _, state = decoder.step(torch.ones(4, dtype=torch.long), decoder.start(pictures))
+    for word in (4, 5):
+        _, after = decoder.step(torch.full((4,), word), state)
+        fits = state.traits @ decoder.from_word(decoder.embedding.weight[word])[-3:]
+        assert torch.allclose(after.past, attention.posterior(state.map, fits))
+    new = AttentionDecoder(SMALL)  # before it has learned which words suit which cells
+    _, state = new.step(torch.ones(4, dtype=torch.long), new.start(pictures.float()))
+    _, after = new.step(torch.full((4,), 5), state)
+    assert torch.allclose(after.past, state.map)
+
+
+def test_without_traits_what_was_looked_at_counts_as_spoken_of():
+    decoder, pictures = make_decoder(replace(SMALL, traits=0)), make_pictures()
+    state, looked = decoder.start(pictures), 0
+    for word in (1, 4, 5):
+        before = state.map
+        _, state = decoder.step(torch.full((4,), word), state)
+        looked = looked + before
+        assert torch.allclose(state.past, looked)
+    assert not any("trait" in name for name, _ in decoder.named_parameters())
+
+
 def test_a_decoder_turns_away_from_what_it_has_looked_at():
-    decoder, pictures = make_decoder(replace(SMALL, hears=False)), make_pictures()
+    decoder, pictures = make_decoder(replace(SMALL, hears=False, traits=0)), make_pictures()
     state, words = decoder.start(pictures), torch.full((4,), 5)
     _, state = decoder.step(words, state)
     looked = state.map.argmax(dim=1, keepdim=True)
@@ -160,13 +202,14 @@ def test_a_step_hands_on_what_it_leaves_as_it_is():
     _, after = decoder.step(torch.tensor([1, 1, 1, 1]), before)
     assert after.annotations is before.annotations
     assert after.keys is before.keys
+    assert after.traits is before.traits
 
 
 def test_sentences_of_one_picture_share_what_a_step_leaves_as_it_is():
     decoder = make_decoder()
     _, state = decoder.step(torch.ones(4, dtype=torch.long), decoder.start(make_pictures()))
     repeated = attention.State(*(part.repeat_interleave(3, dim=0) for part in state))
-    shared = repeated._replace(annotations=state.annotations, keys=state.keys)
+    shared = repeated._replace(annotations=state.annotations, keys=state.keys, traits=state.traits)
     words = torch.arange(12) % 8 + 3
     (mine, after), (theirs, same) = (decoder.step(words, s) for s in (shared, repeated))
     assert torch.allclose(mine, theirs)
@@ -395,6 +438,10 @@ def test_refuses_what_does_not_fit():
         AttentionConfig(vocab=5, hidden=0)
     with pytest.raises(ValueError, match="trail is -1, it must be a whole number of 0 or more"):
         AttentionConfig(vocab=5, trail=-1)
+    with pytest.raises(ValueError, match="traits is -1, it must be a whole number of 0 or more"):
+        AttentionConfig(vocab=5, traits=-1)
+    with pytest.raises(ValueError, match="fits has shape"):
+        attention.posterior(torch.zeros(2, 3), torch.zeros(2, 4))
     with pytest.raises(ValueError, match=r"pictures has shape .* need size 6"):
         decoder.start(pictures[:, :5])
     with pytest.raises(TypeError, match=r"pictures has dtype torch.int64"):
