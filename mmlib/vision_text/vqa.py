@@ -62,7 +62,7 @@ class VqaConfig:
     hidden: int = 64  # of the LSTM that reads the question
     fused: int = 128  # of what is multiplied point by point
     value: int = 64  # of what is taken from a cell
-    meters: int = 12  # ways of each sort in which a glimpse adds up how much it finds
+    meters: int = 24  # ways of each sort in which a glimpse adds up how much it finds
 
     @property
     def channels(self) -> int:
