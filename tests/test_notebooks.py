@@ -1,8 +1,8 @@
 """Every notebook is executed again: it runs, in its time and memory, with the numbers it stores.
 
 A number that the prose shows must come out within ``TOLERANCE`` of the stored one; a name that
-starts with ``seconds_`` or ``speed_`` is a timing and need only be there, as need those that the
-rounding of a processor decides (``ROUNDED``).
+starts with ``seconds_`` or ``speed_`` is a timing and need only be there. On another kind of
+processor than the one that stored them, so need those of ``ROUNDED``.
 """
 
 import asyncio
@@ -34,11 +34,12 @@ SLOWEST = 3.0  # times as slow as that: on a machine that is busier still, nothi
 BYTES = 2e9
 TOLERANCE = 0.05  # relative; other processors round other ways, and training amplifies it
 TIMINGS = ("seconds_", "speed_")
-# What came out otherwise on a processor without AVX-512, all else being equal: which of several
-# units that are nearly perfect is the best; a network that saw a few labelled clips (12 for 19 %);
-# how many of nearly ten thousand answers are wrong (20 for 90). What these pages say of them is
-# true of either. In the lab on captions the eye comes out another, and with it all that looks; its
-# page says so.
+STORED_ON = "AVX512"  # on processors of this kind every number is held
+# What came out otherwise on one with AVX2 only; rounding is the likely cause, not yet a proven one.
+# Which of several nearly perfect units is the best; a network that saw a few labelled clips (12 for
+# 19 %); how many of nearly ten thousand answers are wrong (20 for 90). What these pages say of them
+# is true of either. In the lab on captions the eye comes out another, and with it all that looks;
+# its page says so.
 ROUNDED = {
     "vision_audio/02_soundnet": ("best_kind",),
     "labs/soundnet": ("esc_labelled",),
@@ -122,7 +123,9 @@ def check_again(path: Path, seconds: float) -> None:
     slow = slowness(before, fixed_work())
     print(f"{path.name}: {run.seconds:.0f} s on a machine {slow:.1f} times as slow as an idle one")
     assert not noisy(run.notebook)
-    free = TIMINGS + ROUNDED.get(f"{path.parent.name}/{path.stem}", ())
+    free = TIMINGS
+    if torch.backends.cpu.get_cpu_capability() != STORED_ON:
+        free += ROUNDED.get(f"{path.parent.name}/{path.stem}", ())
     assert not differing(glued(stored), glued(run.notebook), free)
     assert run.seconds <= seconds * slow
     assert run.peak_bytes <= BYTES
