@@ -4,6 +4,9 @@ Only what changed changes in the file: no timing metadata, no widget state, gene
 by stable ones, and a figure, table or number that came out the same is written the same. A cell
 tagged ``live`` (a control that needs a kernel) is run but its output is not stored. The run time
 of each notebook goes to book/run_times.json, rounded up, for the card at the top of its page.
+
+Every processor rounds in its own way, and training amplifies it. So a kernel computes with two
+threads, and no wider than AVX2: what one x86 machine stores, another finds again.
 """
 
 import argparse
@@ -21,12 +24,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+import torch
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN_TIMES = ROOT / "book" / "run_times.json"
 CELL_TIMEOUT = 300  # seconds; nbclient without one can wait for ever on a widget
 SLICE = 1.0  # seconds
+THREADS = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+NARROW = {  # AVX2 for PyTorch, and for the two libraries that multiply matrices for it
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+}
 HEX = re.compile(r"\b[0-9a-f]{32}\b")
 PEAK = (  # the kernel's peak memory in bytes; ru_maxrss is in kilobytes on Linux, bytes on macOS
     "import resource as _r, sys as _s; "
@@ -64,10 +74,19 @@ def execute(path: Path) -> Run:
     return Run(notebook, seconds, peak_bytes)
 
 
+def kernel_environment() -> dict[str, str]:
+    """Return the environment variables of a kernel: this process's, and how it is to round.
+
+    Only a processor with AVX-512 is told to do without; others would not know what is asked.
+    """
+    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return {**os.environ, **THREADS, **(NARROW if wide else {})}
+
+
 async def _run_cells(client: NotebookClient, notebook) -> tuple[float, int]:
     """Run all cells; return the seconds they took and the kernel's peak memory in bytes."""
     start = time.perf_counter()
-    async with client.async_setup_kernel():
+    async with client.async_setup_kernel(env=kernel_environment()):
         for channel in (client.kc.shell_channel, client.kc.iopub_channel):
             channel.get_msg = _asking_again(channel.get_msg)
         for index, cell in enumerate(notebook.cells):
