@@ -12,18 +12,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
-STEPS = {  # name → (what it checks, command); threads: one per test process, all for a notebook
+STEPS = {  # name → (what it checks, command); threads: one per test process, all for a chapter
     "lint": ("code style", [sys.executable, "-m", "ruff", "check", "."]),
     "format": ("code layout", [sys.executable, "-m", "ruff", "format", "--check", "."]),
     "unit": (
         "package, architecture, environment, homework",
-        [*PYTEST, "-n", "2", "--dist", "loadscope", "-m", "not notebook and not site"],
+        [*PYTEST, "-n", "2", "--dist", "loadscope", "-m", "not notebook and not lab and not site"],
     ),
     "site": (
         "the built book, in a browser",
         [*PYTEST, "-n", "2", "--dist", "loadfile", "-m", "site"],
     ),
-    "notebooks": ("every notebook, executed again", [*PYTEST, "-m", "notebook"]),
+    "chapters": ("every chapter, executed again", [*PYTEST, "-m", "notebook"]),
+    "labs": (
+        "every lab and homework, executed again",
+        [*PYTEST, "-n", "2", "--maxschedchunk", "1", "-m", "lab"],
+    ),
 }
 
 
@@ -36,7 +40,7 @@ def main(names: list[str]) -> int:
     for name in names or STEPS:
         what, command = STEPS[name]
         print(f"▸ {name}: {what}", flush=True)
-        single = {"OMP_NUM_THREADS": "1"} if name == "unit" else {}
+        single = {"OMP_NUM_THREADS": "1"} if name in ("unit", "labs") else {}
         start = time.perf_counter()
         code = subprocess.run(command, cwd=ROOT, env={**os.environ, **single}).returncode
         results.append((name, code, time.perf_counter() - start))

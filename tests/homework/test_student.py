@@ -112,7 +112,7 @@ def test_cells_are_short_and_prose_stands_between(chapter):
         assert cell.cell_type == "code" or len(cell.source.split()) <= 170
 
 
-@pytest.mark.notebook
+@pytest.mark.lab
 @pytest.mark.parametrize("chapter", chapter_names())
 def test_the_solutions_run_and_every_check_passes(chapter):
     path = HOMEWORK / "solutions" / f"{chapter}.ipynb"
