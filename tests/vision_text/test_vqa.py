@@ -229,6 +229,12 @@ def test_amounts_by_loops(vocabulary):
     torch.testing.assert_close(amounts, torch.cat([things, patterns / 4, said]))
 
 
+def test_one_product_convolves_as_the_layer_does():
+    layer, maps = torch.nn.Conv2d(1, 5, 3, padding=1), torch.randn(2, 3, 4, 6)
+    theirs = layer(maps.flatten(0, 1)[:, None]).unflatten(0, (2, 3))  # (2, 3, filters, 4, 6)
+    torch.testing.assert_close(vqa.convolve(maps, layer), theirs.movedim(2, 0))
+
+
 def test_a_word_counts_once_however_many_cells_say_it(vocabulary):
     """One large thing has one colour, two that touch may have two: their words tell."""
     model = made("attention", vocabulary)
@@ -367,6 +373,11 @@ def test_a_quiz_asks_about_the_pictures_that_it_shows():
         assert [q.answer for q in asked] == ["night" if night else "day"] * 2
     again = vqa.make_quiz(5, eye, generator=make_generator(0), per_scene=2, types=("time",))
     assert torch.equal(quiz.pictures, again.pictures)
+    brief = vqa.make_quiz(
+        5, eye, generator=make_generator(0), per_scene=2, types=("time",), keep=False
+    )
+    assert torch.equal(quiz.grids, brief.grids)
+    assert len(brief.pictures) == 0
 
 
 def test_hits_are_counted_by_type_and_the_prior_knows_each_types_favourite():
