@@ -17,7 +17,7 @@ from mmlib.world.questions import TYPES, ask
 from mmlib.world.twins import Twins, balanced_pairs
 
 TITLE = "Visual question answering: two streams multiplied, modulation, and glimpses"
-TRAIN, TEST, PAIRS = 8000, 1000, 300  # scenes, scenes, pairs of them
+TRAIN, TEST, PAIRS = 5000, 1000, 300  # scenes, scenes, pairs of them
 MODELS = {
     "question only": lambda words: PointWise(words, senses="question"),
     "picture only": lambda words: PointWise(words, senses="picture"),
