@@ -96,11 +96,15 @@ def soundtrack(
     which = torch.randint(takes.things.shape[1], (count,), generator=generator)
     where = torch.randint(takes.places.shape[2], (count,), generator=generator)
     gain = 1 / ((1 + scenes.depth[scenes.sounding]) * scenes.slots)
-    waves = takes.things[kinds, which] * gain[:, None]
+    waves = takes.things[kinds, which]  # a copy; all in place from here on: there may be thousands
+    waves *= gain[:, None]
     waves += takes.places[scenes.place, scenes.night.long(), where]
     low, high = NOISE
     level = low * (high / low) ** torch.rand(count, 1, generator=generator)
-    return waves + level * torch.randn(waves.shape, generator=generator)
+    noise = torch.randn(waves.shape, generator=generator)
+    noise *= level
+    waves += noise
+    return waves
 
 
 def truth(scenes: Scenes, *, side: int = SIDE) -> Tensor:
