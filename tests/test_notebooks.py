@@ -121,7 +121,7 @@ def test_chapter(path):
 
 
 @pytest.mark.lab
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
 def test_lab(path):
     if "MMLIB_DATA" not in os.environ:

@@ -31,7 +31,7 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN_TIMES = ROOT / "book" / "run_times.json"
-CELL_TIMEOUT = 600  # seconds; nbclient without one can wait for ever on a widget
+CELL_TIMEOUT = 300  # seconds; nbclient without one can wait for ever on a widget
 SLICE = 1.0  # seconds
 NARROW = {  # AVX2 for PyTorch, and for the two libraries that multiply matrices for it
     "ATEN_CPU_CAPABILITY": "avx2",
