@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
-STEPS = {  # name → (what it checks, command); threads: one per unit test process
+STEPS = {  # name → (what it checks, command); threads: one per test process, all for a chapter
     "lint": ("code style", [sys.executable, "-m", "ruff", "check", "."]),
     "format": ("code layout", [sys.executable, "-m", "ruff", "format", "--check", "."]),
     "unit": (
@@ -40,7 +40,7 @@ def main(names: list[str]) -> int:
     for name in names or STEPS:
         what, command = STEPS[name]
         print(f"▸ {name}: {what}", flush=True)
-        single = {"OMP_NUM_THREADS": "1"} if name == "unit" else {}
+        single = {"OMP_NUM_THREADS": "1"} if name in ("unit", "labs") else {}
         start = time.perf_counter()
         code = subprocess.run(command, cwd=ROOT, env={**os.environ, **single}).returncode
         results.append((name, code, time.perf_counter() - start))
