@@ -17,7 +17,7 @@ from mmlib.world.questions import TYPES, ask
 from mmlib.world.twins import Twins, balanced_pairs
 
 TITLE = "Visual question answering: two streams multiplied, modulation, and glimpses"
-TRAIN, TEST, PAIRS = 5000, 1000, 300  # scenes, scenes, pairs of them
+TRAIN, TEST, PAIRS = 10_000, 3000, 300  # scenes, scenes, pairs of them
 MODELS = {
     "question only": lambda words: PointWise(words, senses="question"),
     "picture only": lambda words: PointWise(words, senses="picture"),
@@ -44,8 +44,7 @@ def run(seed: int) -> dict[str, float]:
         generator=generator,
         per_scene=8,
         types=vqa.TRAINING_TYPES,
-        things=(2, 4),
-        keep=False,
+        things=(2, 6),
     )
     test = vqa.make_quiz(TEST, eye, generator=generator)
     vocabulary = vqa.question_vocabulary(training.questions)

@@ -6,9 +6,8 @@ tagged ``live`` (a control that needs a kernel) is run but its output is not sto
 of each notebook goes to book/run_times.json, rounded up, for the card at the top of its page.
 
 Every processor rounds in its own way, and training amplifies it. So a kernel computes with two
-threads, that of a lab or a homework with one, and (but for ``WIDE``) no wider than AVX2: what one
-x86 machine stores, another finds again. (With one thread each, two at a time take less than one
-after the other.)
+threads, that of a lab or a homework with one, and no wider than AVX2: what one x86 machine stores,
+another finds again. (With one thread each, two at a time take less than one after the other.)
 """
 
 import argparse
@@ -38,7 +37,6 @@ NARROW = {  # AVX2 for PyTorch, and for the two libraries that multiply matrices
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
 }
-WIDE = ("08_vqa.ipynb",)  # takes a quarter longer without AVX-512; its numbers come out alike
 HEX = re.compile(r"\b[0-9a-f]{32}\b")
 PEAK = (  # the kernel's peak memory in bytes; ru_maxrss is in kilobytes on Linux, bytes on macOS
     "import resource as _r, sys as _s; "
@@ -86,7 +84,7 @@ def kernel_environment(path: Path) -> dict[str, str]:
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
     return {
         **os.environ,
-        **(NARROW if wide and path.name not in WIDE else {}),
+        **(NARROW if wide else {}),
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
     }

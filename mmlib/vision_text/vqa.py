@@ -45,6 +45,7 @@ TRAINING_TYPES = (
     *("relation", "relation", "relation", "relation"),
 )
 PLURAL = "-s"  # the ending of a plural, a word of its own
+AT_ONCE = 250  # scenes that are drawn and seen together: more would only take more memory
 GLIMPSES = 3  # how often StackedAttention reads and looks
 PAIRS = tuple(combinations(range(GLIMPSES), 2))  # of glimpses, which are compared
 PRICE = 0.004  # of wanting a word of the eye, in nats: a glimpse should want few
@@ -71,10 +72,9 @@ class VqaConfig:
 
 
 class Quiz(NamedTuple):
-    """Scenes, their pictures, what the eye sees in them, and questions about each."""
+    """Scenes, what the eye sees in their pictures, and questions about each."""
 
     scenes: Scenes
-    pictures: Tensor  # (scenes, 3, height, width), or empty if they were not kept
     grids: Tensor  # (scenes, channels, rows, columns)
     questions: list[list[Question]]
 
@@ -171,26 +171,21 @@ def make_quiz(
     types: Sequence[str] = TYPES,
     things: tuple[int, int] = (1, 3),
     split: str = "train",
-    keep: bool = True,
 ) -> Quiz:
     """Draw ``count`` scenes with so many ``things``, look at them and ask about each.
 
-    With ``keep`` false the pictures are let go once the eye has seen them: many of them are large.
+    The pictures are let go once the eye has seen them: many of them are large.
     """
     least, slots = things
     scenes = sample_scenes(count, generator=generator, slots=slots, least=least, split=split)
-    pictures, grids = [], torch.empty(0)
-    for start in range(0, count, 1000):
-        drawn = draw(scenes[start : start + 1000], generator=generator)
-        seen = see(eye, drawn)
+    grids = torch.empty(0)
+    for start in range(0, count, AT_ONCE):
+        seen = see(eye, draw(scenes[start : start + AT_ONCE], generator=generator))
         if start == 0:  # room for all at once: a list of parts would need it twice
             grids = seen.new_empty(count, *seen.shape[1:])
         grids[start : start + len(seen)] = seen
-        if keep:
-            pictures.append(drawn)
     questions = ask(scenes, per_scene=per_scene, generator=generator, types=types)
-    kept = torch.cat(pictures) if keep else torch.empty(0)
-    return Quiz(scenes, kept, grids, questions)
+    return Quiz(scenes, grids, questions)
 
 
 class NamingGrid(nn.Module):

@@ -27,6 +27,7 @@ MIDDLE = {"on the left": (0.0, 0.42), "on the right": (0.58, 1.0), "at the top":
 OPPOSITES = {"on the left": "on the right", "at the top": "at the bottom"}
 OPPOSITES |= {second: first for first, second in OPPOSITES.items()}
 COMPARISONS = ("more", "fewer", "bigger", "smaller")
+TRIES = 10  # types that are drawn for a question until the scene allows one
 
 
 class Question(NamedTuple):
@@ -67,7 +68,8 @@ def ask(
     """Ask ``per_scene`` questions about each scene, of types drawn alike often.
 
     A colour is asked only of a kind that is there once; a relation only between two such kinds.
-    Where the scene allows no question of the drawn type, existence is asked instead.
+    Where the scene allows no question of the drawn type, another is drawn; if it allows none,
+    existence is asked.
 
     Args:
         types: out of ``TYPES`` and ``EXTRA_TYPES``; one named twice is asked twice as often.
@@ -79,10 +81,7 @@ def ask(
         raise ValueError(f"per_scene is {per_scene}, ask at least 1 question a scene")
     check_types(types)
     dice = dice_from(generator)
-    return [
-        [_ask_one(sight, dice.choice(types), dice) for _ in range(per_scene)]
-        for sight in sights(scenes)
-    ]
+    return [[_ask_one(sight, types, dice) for _ in range(per_scene)] for sight in sights(scenes)]
 
 
 def sights(scenes: Scenes) -> list[Sight]:
@@ -102,9 +101,13 @@ def sights(scenes: Scenes) -> list[Sight]:
     return found
 
 
-def _ask_one(sight: Sight, kind_of_question: str, dice: random.Random) -> Question:
-    """Ask one question of a type about one scene."""
-    topic = choose(sight, kind_of_question, dice)
+def _ask_one(sight: Sight, types: Sequence[str], dice: random.Random) -> Question:
+    """Ask one question about one scene, of the first type drawn that it allows."""
+    for _ in range(TRIES):
+        kind_of_question = dice.choice(types)
+        topic = choose(sight, kind_of_question, dice)
+        if topic.type == kind_of_question:
+            break
     return Question(say(topic, dice), answer(topic, sight), topic.type)
 
 

@@ -15,7 +15,7 @@ ALL_TYPES = TYPES + EXTRA_TYPES
 
 @pytest.fixture(scope="module")
 def scenes():
-    return sample_scenes(400, generator=make_generator(0))
+    return sample_scenes(1000, generator=make_generator(0))
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +144,17 @@ def test_types_can_be_chosen_and_articles_fit(scenes):
             if after:
                 article, word = after.split()[:2]
                 assert article == ("an" if word[0] in "aeiou" else "a")
+
+
+def test_where_a_type_has_nothing_to_ask_another_is_drawn():
+    """One thing alone stands in no relation; the time can be asked of any scene."""
+    alone = sample_scenes(50, generator=make_generator(2), slots=1)
+    flat = [q for asked in ask(alone, generator=make_generator(3), types=("relation", "time"))
+            for q in asked]  # fmt: skip
+    assert sum(q.type == "time" for q in flat) >= len(flat) - 3  # ten draws, all of them relations
+    assert {q.type for q in flat} <= {"time", "existence"}
+    instead = ask(alone, generator=make_generator(3), types=("relation",))
+    assert {q.type for asked in instead for q in asked} == {"existence"}
 
 
 def test_same_seed_same_questions(scenes):
