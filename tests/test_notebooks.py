@@ -21,19 +21,9 @@ from mmlib.page import GLUE
 from tools import execute
 
 ROOT = Path(__file__).resolve().parent.parent
-CHAPTERS = sorted(
-    path
-    for path in (ROOT / "notebooks").glob("*/*.ipynb")
-    if path.parent.name not in ("homework", "labs")
-)
 RUN_TIMES = json.loads(execute.RUN_TIMES.read_text())
-LABS = sorted(  # the longest first: of two workers, neither then waits for the other in the end
-    (ROOT / "notebooks" / "labs").glob("*.ipynb"),
-    key=lambda path: (-RUN_TIMES.get(path.relative_to(ROOT).as_posix(), 0), path),
-)
-SECONDS = 90  # what a chapter may take on two idle cores; a lab may take LAB_SECONDS
-LAB_SECONDS = 600
-ROUNDS, IDLE = 120, 0.55  # of ``fixed_work``, and the seconds it takes on two idle cores
+SECONDS, LAB_SECONDS = 90, 600  # what a chapter, and what a lab may take on idle cores
+ROUNDS, IDLE = 120, {1: 1.0, 2: 0.55}  # of ``fixed_work``; threads → its seconds on idle cores
 SLOWEST = 3.0  # times as slow as that: on a machine that is busier still, nothing can be timed
 BYTES = 2e9
 TOLERANCE = 0.05  # relative; other processors round other ways, and training amplifies it
@@ -81,13 +71,16 @@ def noisy(notebook) -> list[str]:
     ]
 
 
-def fixed_work() -> float:
-    """Return the seconds that a fixed piece of training takes now."""
+def fixed_work(threads: int) -> float:
+    """Return how long a fixed piece of training takes now, on idle cores 1."""
     pictures, weights = torch.ones(64, 16, 32, 32), torch.ones(16, 16, 3, 3, requires_grad=True)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     start = time.perf_counter()
     for _ in range(ROUNDS):
         conv2d(pictures, weights).sum().backward()
-    return time.perf_counter() - start
+    torch.set_num_threads(before)
+    return (time.perf_counter() - start) / IDLE[threads]
 
 
 def slowness(*samples: float) -> float:
@@ -95,44 +88,51 @@ def slowness(*samples: float) -> float:
 
     A neighbour on the same host can halve its pace: that is no fault of the notebook.
     """
-    return min(SLOWEST, max(1.0, *(seconds / IDLE for seconds in samples)))
+    return min(SLOWEST, max(1.0, *samples))
 
 
-def check_again(path: Path, seconds: float) -> None:
+def is_lab(path: Path) -> bool:
+    return path.parent.name == "labs"
+
+
+def cases() -> list:
+    """Return all but homework, the longest first: of two workers, neither waits long in the end."""
+    notebooks = ROOT / "notebooks"
+    paths = [p for p in notebooks.glob("*/*.ipynb") if p.parent.name != "homework"]
+    paths.sort(key=lambda p: (-RUN_TIMES.get(p.relative_to(ROOT).as_posix(), 0), p))
+    marked = []
+    for path in paths:
+        kind, timeout = (pytest.mark.lab, 900) if is_lab(path) else (pytest.mark.notebook, 600)
+        marks = [kind, pytest.mark.timeout(timeout)]
+        marks += [pytest.mark.both_cores] if execute.threads_of(path) == 2 else []
+        name = path.relative_to(notebooks).with_suffix("").as_posix()
+        marked.append(pytest.param(path, id=name, marks=marks))
+    return marked
+
+
+@pytest.mark.parametrize("path", cases())
+def test_notebook(path):
+    if is_lab(path) and "MMLIB_DATA" not in os.environ:
+        pytest.skip("MMLIB_DATA names no folder with the real data that the labs need")
     stored = nbformat.read(path, 4)
     assert stored.metadata["executed"]["code_sha256"] == execute.code_hash(stored), (
         f"{path.name}: its code changed after its outputs were stored: run make notebooks"
     )
-    before = fixed_work()
+    threads = execute.threads_of(path)
+    before = fixed_work(threads)
     run = execute.execute(path)
-    slow = slowness(before, fixed_work())
+    slow = slowness(before, fixed_work(threads))
     print(f"{path.name}: {run.seconds:.0f} s on a machine {slow:.1f} times as slow as an idle one")
     assert not noisy(run.notebook)
     assert not differing(glued(stored), glued(run.notebook))
-    assert run.seconds <= seconds * slow
+    assert run.seconds <= (LAB_SECONDS if is_lab(path) else SECONDS) * slow
     assert run.peak_bytes <= BYTES
 
 
-@pytest.mark.notebook
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_chapter(path):
-    check_again(path, SECONDS)
-
-
-@pytest.mark.lab
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
-def test_lab(path):
-    if "MMLIB_DATA" not in os.environ:
-        pytest.skip("MMLIB_DATA names no folder with the real data that the labs need")
-    check_again(path, LAB_SECONDS)
-
-
 def test_only_a_slow_machine_is_given_more_time():
-    assert slowness(0.5 * IDLE, 0.9 * IDLE) == 1
-    assert math.isclose(slowness(IDLE, 2.5 * IDLE), 2.5)
-    assert slowness(IDLE, 100 * IDLE) == SLOWEST
+    assert slowness(0.5, 0.9) == 1
+    assert math.isclose(slowness(1, 2.5), 2.5)
+    assert slowness(1, 100) == SLOWEST
 
 
 def write(path: Path, *sources: str) -> Path:
@@ -154,12 +154,16 @@ def test_a_number_that_drifts_is_found():
     assert differing({"score": "0.9"}, {}) == ["score: stored or fresh only"]
 
 
-@pytest.mark.parametrize(("folder", "threads"), [("vision_text", 2), ("labs", 1)])
-def test_a_kernel_rounds_as_on_other_machines(tmp_path, folder, threads):
+def test_the_chapters_that_need_both_cores_are_there():
+    stems = {case.values[0].stem for case in cases()}
+    assert stems >= set(execute.BOTH_CORES)
+
+
+@pytest.mark.parametrize(("name", "threads"), [(execute.BOTH_CORES[0], 2), ("other", 1)])
+def test_a_kernel_rounds_as_on_other_machines(tmp_path, name, threads):
     """With 512 bits or other threads it would add up in another order."""
-    (tmp_path / folder).mkdir()
     asked = "import torch\nprint(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())"
-    path = write(tmp_path / folder / "asks.ipynb", asked)
+    path = write(tmp_path / f"{name}.ipynb", asked)
     told = execute.execute(path).notebook.cells[0].outputs[0].text
     assert "AVX512" not in told
     assert told.split()[-1] == str(threads)

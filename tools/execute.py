@@ -5,8 +5,8 @@ by stable ones, and a figure, table or number that came out the same is written 
 tagged ``live`` (a control that needs a kernel) is run but its output is not stored. The run time
 of each notebook goes to book/run_times.json, rounded up, for the card at the top of its page.
 
-Every processor rounds in its own way, and training amplifies it. So a kernel computes with two
-threads, that of a lab or a homework with one, and no wider than AVX2: what one x86 machine stores,
+Every processor rounds in its own way, and training amplifies it. So a kernel computes with one
+thread, that of the longest chapter with two, and no wider than AVX2: what one x86 machine stores,
 another finds again. (With one thread each, two at a time take less than one after the other.)
 """
 
@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RUN_TIMES = ROOT / "book" / "run_times.json"
 CELL_TIMEOUT = 300  # seconds; nbclient without one can wait for ever on a widget
 SLICE = 1.0  # seconds
+BOTH_CORES = ("08_vqa",)  # chapters that would take too long on one
 NARROW = {  # AVX2 for PyTorch, and for the two libraries that multiply matrices for it
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
@@ -75,12 +76,17 @@ def execute(path: Path) -> Run:
     return Run(notebook, seconds, peak_bytes)
 
 
+def threads_of(path: Path) -> int:
+    """Return how many threads a notebook computes with."""
+    return 2 if path.stem in BOTH_CORES else 1
+
+
 def kernel_environment(path: Path) -> dict[str, str]:
     """Return the environment of a notebook's kernel: this process's, and how it is to round.
 
     Only a processor with AVX-512 is told to do without; others would not know what is asked.
     """
-    threads = "1" if path.parent.name in ("labs", "solutions") else "2"
+    threads = str(threads_of(path))
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
     return {
         **os.environ,

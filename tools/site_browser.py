@@ -62,29 +62,82 @@ MEASURE = (
   return faults;
 }"""
 )
-# Colour contrast is by far the slowest rule, and code is thousands of coloured words. Those of one
-# block that look the same have the same contrast: one of them is measured, clipped or not.
+# Colour contrast is by far the slowest rule, and a chapter is thousands of words. Those that look
+# alike on ground that looks alike have the same contrast: of each look, axe measures the first, the
+# middle and the last. Only words that lie plainly where they were written can be twins, not those
+# that something may lie over or under. (Of a single letter axe never says that it is too pale.)
+PREPARE_AXE = """() => {
+  const rules = [{id: 'color-contrast', selector: '*:not([data-twin])'}];
+  axe.configure({noHtml: true, rules});
+  const help = new Map(axe.getRules().map(rule => [rule.ruleId, rule.help]));
+  axe.addReporter('faults', (results, options, done) => {
+    const judged = new Set(), faults = [];
+    for (const {id, passes, violations} of results) {
+      const where = violations.slice(0, 3).map(found => found.node.selector.join(' ')).join(' | ');
+      if (violations.length) faults.push(`axe ${id}: ${help.get(id)}: ${where}`);
+      if (id === 'color-contrast')
+        for (const found of [...passes, ...violations]) judged.add(found.node.element);
+    }
+    done({faults, judged});
+  });
+}"""
 MARK_TWINS = """() => {
   const traits = ['color', 'backgroundColor', 'backgroundImage', 'opacity', 'fontSize',
-    'fontWeight', 'textShadow', 'webkitTextStroke', 'filter', 'mixBlendMode', 'position'];
-  for (const twin of document.querySelectorAll('[data-twin]')) twin.removeAttribute('data-twin');
-  for (const block of document.querySelectorAll('pre')) {
-    const seen = new Map(), edge = block.getBoundingClientRect().right, key = new Map();
-    for (const word of block.querySelectorAll('span')) {
-      const style = getComputedStyle(word);
-      const look = [key.get(word.parentElement), ...traits.map(trait => style[trait])].join();
-      key.set(word, look);
-      const seenAs = look + (word.getBoundingClientRect().right > edge) + !word.childElementCount;
-      if (seen.has(seenAs)) word.setAttribute('data-twin', '');
-      seen.set(seenAs, word);
-    }
+    'fontWeight', 'textShadow', 'webkitTextStroke', 'filter', 'mixBlendMode', 'visibility'];
+  const sides = ['top', 'right', 'bottom', 'left'];
+  const margins = ['marginTop', 'marginRight', 'marginBottom', 'marginLeft'];
+  const moved = style => !['static', 'relative'].includes(style.position)
+    || style.position === 'relative' && sides.some(side => parseFloat(style[side]))
+    || style.transform !== 'none' || margins.some(margin => parseFloat(style[margin]) < 0);
+  const holds = (outer, inner) => inner.left >= outer.left - 1 && inner.right <= outer.right + 1
+    && inner.top >= outer.top - 1 && inner.bottom <= outer.bottom + 1;
+  const reach = (scroller, {left, right, top, bottom}) =>
+    ({left, top, bottom, right: left + Math.max(right - left, scroller.scrollWidth + 2)});
+  const meet = (one, other) => one.left < other.right && other.left < one.right
+    && one.top < other.bottom && other.top < one.bottom;
+  const says = element => [...element.childNodes].filter(
+    child => child.nodeType === Node.TEXT_NODE).map(child => child.data).join('').trim().length;
+  const places = new Map(), numbers = new Map(), words = [], loose = [];
+  for (const element of document.querySelectorAll('body, body *:not(mjx-container *)')) {
+    const letters = says(element);
+    element.toggleAttribute('data-twin', letters === 1);
+    const style = getComputedStyle(element), box = element.getBoundingClientRect();
+    const around = places.get(element.parentElement) ?? {room: box, look: '', plain: true};
+    const free = moved(style);
+    if (free && box.width * box.height > 4) loose.push(box);
+    const plain = around.plain && !free && holds(around.room, box);
+    const full = [around.look, ...traits.map(trait => style[trait])].join();
+    if (!numbers.has(full)) numbers.set(full, numbers.size);
+    const look = numbers.get(full);  // it stands for all that is around, too
+    const scrolls = element.scrollWidth > element.clientWidth && style.overflowX === 'auto';
+    const pane = scrolls ? box : around.pane;
+    places.set(element, {room: scrolls ? reach(element, box) : box, look, plain, pane});
+    const cut = pane !== undefined && !holds(pane, box);
+    if (plain && letters > 1) words.push({element, box, look, cut});
   }
-  axe.configure({rules: [{id: 'color-contrast', selector: '*:not([data-twin])'}]});
+  window.looks = new Map();
+  for (const {element, box, look, cut} of words)
+    if (!loose.some(other => meet(box, other))) {
+      const alike = window.looks.get(`${look} ${cut}`) ?? Object.assign([], {cut});
+      window.looks.set(`${look} ${cut}`, alike);
+      alike.push(element);
+    }
+  for (const alike of window.looks.values()) {
+    const last = alike.length - 1, kept = new Set([0, last >> 1, last]);
+    alike.forEach((element, i) => { if (!kept.has(i)) element.setAttribute('data-twin', ''); });
+  }
 }"""
+# Where axe could not judge any of the measured words of a look, it measures all of them; but not of
+# those that one must scroll to, for these it judges never.
 RUN_AXE = """async () => {
-  const found = await axe.run(document, {preload: false, resultTypes: ['violations']});
-  const where = rule => rule.nodes.slice(0, 3).map(node => node.target.join(' ')).join(' | ');
-  return found.violations.map(rule => `axe ${rule.id}: ${rule.help}: ${where(rule)}`);
+  const judge = options => axe.run(document, {preload: false, reporter: 'faults', ...options});
+  const {faults, judged} = await judge({});
+  const open = [...window.looks.values()].filter(
+    alike => !alike.cut && !alike.some(word => judged.has(word)));
+  const twins = open.flat().filter(word => word.hasAttribute('data-twin'));
+  if (!twins.length) return faults;
+  for (const word of twins) word.removeAttribute('data-twin');
+  return [...faults, ...(await judge({runOnly: ['color-contrast']})).faults];
 }"""
 
 
@@ -144,6 +197,7 @@ async def look(context: BrowserContext, base: str, name: str) -> list[str]:
     await page.evaluate(SETTLE)
     faults += await page.evaluate(MEASURE)
     await page.add_script_tag(url=f"{base}{AXE_ADDRESS}")
+    await page.evaluate(PREPARE_AXE)
     for scheme in SCHEMES:
         await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         await page.evaluate(SETTLE)

@@ -12,21 +12,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
-STEPS = {  # name → (what it checks, command); threads: one per test process, all for a chapter
+TWO = ["-n", "2"]  # processes
+STEPS = {  # name → (what it checks, command)
     "lint": ("code style", [sys.executable, "-m", "ruff", "check", "."]),
     "format": ("code layout", [sys.executable, "-m", "ruff", "format", "--check", "."]),
     "unit": (
         "package, architecture, environment, homework",
-        [*PYTEST, "-n", "2", "--dist", "loadscope", "-m", "not notebook and not lab and not site"],
+        [*PYTEST, *TWO, "--dist", "loadscope", "-m", "not notebook and not lab and not site"],
     ),
     "site": (
         "the built book, in a browser",
-        [*PYTEST, "-n", "2", "--dist", "loadfile", "-m", "site"],
+        [*PYTEST, *TWO, "--dist", "loadfile", "-m", "site"],
     ),
-    "chapters": ("every chapter, executed again", [*PYTEST, "-m", "notebook"]),
-    "labs": (
-        "every lab and homework, executed again",
-        [*PYTEST, "-n", "2", "--maxschedchunk", "1", "-m", "lab"],
+    "long": (
+        "the longest chapter, executed again on both cores",
+        [*PYTEST, "-m", "both_cores"],
+    ),
+    "notebooks": (
+        "all other chapters, labs and homework, executed again, two at a time",
+        [*PYTEST, *TWO, "--maxschedchunk", "1", "-m", "(notebook or lab) and not both_cores"],
     ),
 }
 
@@ -40,7 +44,7 @@ def main(names: list[str]) -> int:
     for name in names or STEPS:
         what, command = STEPS[name]
         print(f"▸ {name}: {what}", flush=True)
-        single = {"OMP_NUM_THREADS": "1"} if name in ("unit", "labs") else {}
+        single = {"OMP_NUM_THREADS": "1"} if TWO[0] in command else {}  # one for each process
         start = time.perf_counter()
         code = subprocess.run(command, cwd=ROOT, env={**os.environ, **single}).returncode
         results.append((name, code, time.perf_counter() - start))

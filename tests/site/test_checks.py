@@ -15,6 +15,38 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Page
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 WIDGET = '<script type="application/vnd.jupyter.widget-view+json">{}</script>'
 
+# Of five words that look alike the first, the third and the last are measured. name → five blocks,
+# of which only the second is hard to read, for a reason that its look need not show.
+STYLE = """<style>.five {color: #333} .five p {margin: 0} .dark {background: #444}
+.pale {color: #bbb} .white {background: #fff; width: 60px; white-space: nowrap}</style>"""
+WORD, DARK = "<p>word</p>", '<div class="dark" style="{}"></div>'
+RELATIVE = '<div style="position: relative">{}</div>'
+SPILL = """<div class="dark"><div class="white">
+<i style="display: inline-block; width: {}px"></i><span>word</span></div></div>"""
+BLOCK, HIGH = RELATIVE.format(WORD), "height: 60px"
+ALIKE = {
+    "coloured": (WORD, '<p class="pale">word</p>'),
+    "ground": (f"<div>{WORD}</div>", f'<div class="dark">{WORD}</div>'),
+    "under": (
+        BLOCK,
+        RELATIVE.format(DARK.format("position: absolute; inset: 0; z-index: -1") + WORD),
+    ),
+    "pulled": (WORD, DARK.format(HIGH) + '<p style="margin: -40px 0 40px">word</p>'),
+    "moved": (WORD, DARK.format(HIGH) + '<p style="position: relative; top: -40px">word</p>'),
+    "shifted": (WORD, DARK.format(HIGH) + '<p style="transform: translateY(-40px)">word</p>'),
+    "spilled": (SPILL.format(0), SPILL.format(80)),
+    "letter": ('<p class="pale">x</p>', '<p class="pale">word</p>'),
+    "disabled": (
+        '<p class="pale" aria-disabled="true">word</p>',
+        '<p class="pale">word</p>',
+    ),
+}
+
+
+def five(others: str, second: str) -> str:
+    return f'{STYLE}<div class="five">{others}{second}{3 * others}</div>'
+
+
 # name → (what is planted, what the browser check says of it)
 PLANTED = {
     "foreign": ('<script src="https://cdn.example.org/x.js"></script>', "asks a foreign host"),
@@ -28,8 +60,9 @@ PLANTED = {
         "<style>@media (prefers-color-scheme: dark) {p {color: #333; background: #222}}</style>",
         "(dark) axe color-contrast",
     ),
-    "code": (  # words that look alike are measured once, anew for each scheme
-        "<pre><span>alike</span> <span>alike</span> <span>pale in the dark</span></pre>"
+    **{name: (five(*blocks), "axe color-contrast") for name, blocks in ALIKE.items()},
+    "code": (  # of words that look alike some are measured, anew for each scheme
+        f"<pre>{5 * '<span>alike</span> '}<span>pale in the dark</span></pre>"
         "<style>@media (prefers-color-scheme: dark) {pre span:last-child {color: #ccc}}</style>",
         "(dark) axe color-contrast",
     ),
@@ -45,7 +78,8 @@ PLANTED = {
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory, browser) -> list[str]:
     folder = tmp_path_factory.mktemp("planted")
-    for name, (fault, _) in {"sound": ("", ""), **PLANTED}.items():
+    sound = {"sound": ("", ""), "alike": (five(WORD, WORD), "")}
+    for name, (fault, _) in {**sound, **PLANTED}.items():
         (folder / f"{name}.html").write_text(PAGE.format(fault))
     return site_browser.browser_faults(folder)
 
@@ -57,7 +91,7 @@ def test_the_browser_check_finds(name, seen):
 
 
 def test_a_sound_page_has_no_fault(seen):
-    assert not [fault for fault in seen if fault.startswith("sound.html")]
+    assert not [fault for fault in seen if fault.startswith(("sound.html", "alike.html"))]
 
 
 def test_without_a_browser_the_check_says_what_to_install(tmp_path, monkeypatch):
