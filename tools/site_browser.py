@@ -21,7 +21,7 @@ from playwright.async_api import BrowserContext, Page, async_playwright
 SIZES = {"wide": (1366, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
 PATIENCE = 120_000  # milliseconds for a page to load: a busy machine is no fault of the book
-AT_ONCE = 3  # pages open at the same time; two cores are busy with three
+AT_ONCE = 4  # pages open at the same time; two cores are busy with four
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-background-networking",
