@@ -23,7 +23,7 @@ from tools import execute
 ROOT = Path(__file__).resolve().parent.parent
 RUN_TIMES = json.loads(execute.RUN_TIMES.read_text())
 SECONDS, LAB_SECONDS = 90, 600  # what a chapter, and what a lab may take on idle cores
-ROUNDS, IDLE = 120, {1: 1.0, 2: 0.55}  # of ``fixed_work``; threads → its seconds on idle cores
+ROUNDS, IDLE = 60, {1: 0.5, 2: 0.275}  # of ``fixed_work``; threads → its seconds on idle cores
 SLOWEST = 3.0  # times as slow as that: on a machine that is busier still, nothing can be timed
 BYTES = 2e9
 TOLERANCE = 0.05  # relative; other processors round other ways, and training amplifies it
