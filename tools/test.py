@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 TWO = ["-n", "2"]  # processes
 NOTEBOOKS = ["tests/test_notebooks.py", "tests/homework/test_student.py"]
+OTHERS = "(notebook or lab) and not both_cores"
 STEPS = {  # name → (what it checks, command); to find all tests takes seconds, so files are named
     "lint": ("code style", [sys.executable, "-m", "ruff", "check", "."]),
     "format": ("code layout", [sys.executable, "-m", "ruff", "format", "--check", "."]),
@@ -31,10 +32,7 @@ STEPS = {  # name → (what it checks, command); to find all tests takes seconds
     ),
     "notebooks": (
         "all other chapters, labs and homework, executed again, two at a time",
-        [
-            *[*PYTEST, *TWO, "--maxschedchunk", "1", *NOTEBOOKS],
-            *["-m", "(notebook or lab) and not both_cores"],
-        ],
+        [*PYTEST, *TWO, "--maxschedchunk", "1", *NOTEBOOKS, "-m", OTHERS],
     ),
 }
 

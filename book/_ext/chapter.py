@@ -87,7 +87,7 @@ def read_run_time(source: Path, page: str) -> str:
         raise ValueError(
             f"{RUN_TIMES} does not know {page}: execute it with `make notebooks` or `make labs`"
         )
-    return f"about {spoken_time(times[page])} on two CPU cores"
+    return f"about {spoken_time(times[page])} on a CPU"
 
 
 def colab_address(options: dict, page: str) -> str:
