@@ -30,7 +30,7 @@ STEPS = {  # on the first questions, then on all
     "picture only": (0, 150),
     "product": (200, 460),
     "modulation": (120, 280),
-    "attention": (900, 1700),
+    "attention": (800, 1600),
 }
 
 

@@ -23,7 +23,7 @@ from tools import execute
 ROOT = Path(__file__).resolve().parent.parent
 RUN_TIMES = json.loads(execute.RUN_TIMES.read_text())
 SECONDS, LAB_SECONDS = 90, 600  # what a chapter, and what a lab may take on idle cores
-ROUNDS, IDLE = 60, {1: 0.5, 2: 0.275}  # of ``fixed_work``; threads → its seconds on idle cores
+ROUNDS, IDLE = 60, 0.5  # of ``fixed_work``, and its seconds on idle cores
 SLOWEST = 3.0  # times as slow as that: on a machine that is busier still, nothing can be timed
 BYTES = 2e9
 TOLERANCE = 0.05  # relative; other processors round other ways, and training amplifies it
@@ -71,16 +71,16 @@ def noisy(notebook) -> list[str]:
     ]
 
 
-def fixed_work(threads: int) -> float:
-    """Return how long a fixed piece of training takes now, on idle cores 1."""
+def fixed_work() -> float:
+    """Return how long a fixed piece of training takes now on one thread, on idle cores 1."""
     pictures, weights = torch.ones(64, 16, 32, 32), torch.ones(16, 16, 3, 3, requires_grad=True)
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     start = time.perf_counter()
     for _ in range(ROUNDS):
         conv2d(pictures, weights).sum().backward()
     torch.set_num_threads(before)
-    return (time.perf_counter() - start) / IDLE[threads]
+    return (time.perf_counter() - start) / IDLE
 
 
 def slowness(*samples: float) -> float:
@@ -104,7 +104,6 @@ def cases() -> list:
     for path in paths:
         kind, timeout = (pytest.mark.lab, 900) if is_lab(path) else (pytest.mark.notebook, 600)
         marks = [kind, pytest.mark.timeout(timeout)]
-        marks += [pytest.mark.both_cores] if execute.threads_of(path) == 2 else []
         name = path.relative_to(notebooks).with_suffix("").as_posix()
         marked.append(pytest.param(path, id=name, marks=marks))
     return marked
@@ -118,10 +117,9 @@ def test_notebook(path):
     assert stored.metadata["executed"]["code_sha256"] == execute.code_hash(stored), (
         f"{path.name}: its code changed after its outputs were stored: run make notebooks"
     )
-    threads = execute.threads_of(path)
-    before = fixed_work(threads)
+    before = fixed_work()
     run = execute.execute(path)
-    slow = slowness(before, fixed_work(threads))
+    slow = slowness(before, fixed_work())
     print(f"{path.name}: {run.seconds:.0f} s on a machine {slow:.1f} times as slow as an idle one")
     assert not noisy(run.notebook)
     assert not differing(glued(stored), glued(run.notebook))
@@ -154,19 +152,13 @@ def test_a_number_that_drifts_is_found():
     assert differing({"score": "0.9"}, {}) == ["score: stored or fresh only"]
 
 
-def test_the_chapters_that_need_both_cores_are_there():
-    stems = {case.values[0].stem for case in cases()}
-    assert stems >= set(execute.BOTH_CORES)
-
-
-@pytest.mark.parametrize(("name", "threads"), [(execute.BOTH_CORES[0], 2), ("other", 1)])
-def test_a_kernel_rounds_as_on_other_machines(tmp_path, name, threads):
+def test_a_kernel_rounds_as_on_other_machines(tmp_path):
     """With 512 bits or other threads it would add up in another order."""
     asked = "import torch\nprint(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())"
-    path = write(tmp_path / f"{name}.ipynb", asked)
+    path = write(tmp_path / "rounds.ipynb", asked)
     told = execute.execute(path).notebook.cells[0].outputs[0].text
     assert "AVX512" not in told
-    assert told.split()[-1] == str(threads)
+    assert told.split()[-1] == "1"
 
 
 def test_executing_twice_writes_the_same_bytes(tmp_path):

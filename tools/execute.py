@@ -6,8 +6,8 @@ tagged ``live`` (a control that needs a kernel) is run but its output is not sto
 of each notebook goes to book/run_times.json, rounded up, for the card at the top of its page.
 
 Every processor rounds in its own way, and training amplifies it. So a kernel computes with one
-thread, that of the longest chapter with two, and no wider than AVX2: what one x86 machine stores,
-another finds again. (With one thread each, two at a time take less than one after the other.)
+thread, and no wider than AVX2: what one x86 machine stores, another finds again. (With one thread
+each, two at a time take less than one after the other.)
 """
 
 import argparse
@@ -32,7 +32,6 @@ ROOT = Path(__file__).resolve().parent.parent
 RUN_TIMES = ROOT / "book" / "run_times.json"
 CELL_TIMEOUT = 300  # seconds; nbclient without one can wait for ever on a widget
 SLICE = 1.0  # seconds
-BOTH_CORES = ("08_vqa",)  # chapters that would take too long on one
 NARROW = {  # AVX2 for PyTorch, and for the two libraries that multiply matrices for it
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
@@ -70,38 +69,29 @@ def execute(path: Path) -> Run:
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
     )
-    environment = kernel_environment(path.resolve())
-    seconds, peak_bytes = asyncio.run(_run_cells(client, notebook, environment))
+    seconds, peak_bytes = asyncio.run(_run_cells(client, notebook))
     _clean(notebook)
     return Run(notebook, seconds, peak_bytes)
 
 
-def threads_of(path: Path) -> int:
-    """Return how many threads a notebook computes with."""
-    return 2 if path.stem in BOTH_CORES else 1
-
-
-def kernel_environment(path: Path) -> dict[str, str]:
+def kernel_environment() -> dict[str, str]:
     """Return the environment of a notebook's kernel: this process's, and how it is to round.
 
     Only a processor with AVX-512 is told to do without; others would not know what is asked.
     """
-    threads = str(threads_of(path))
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
     return {
         **os.environ,
         **(NARROW if wide else {}),
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
     }
 
 
-async def _run_cells(
-    client: NotebookClient, notebook, environment: dict[str, str]
-) -> tuple[float, int]:
+async def _run_cells(client: NotebookClient, notebook) -> tuple[float, int]:
     """Run all cells; return the seconds they took and the kernel's peak memory in bytes."""
     start = time.perf_counter()
-    async with client.async_setup_kernel(env=environment):
+    async with client.async_setup_kernel(env=kernel_environment()):
         for channel in (client.kc.shell_channel, client.kc.iopub_channel):
             channel.get_msg = _asking_again(channel.get_msg)
         for index, cell in enumerate(notebook.cells):

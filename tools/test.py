@@ -14,7 +14,6 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 TWO = ["-n", "2"]  # processes
 NOTEBOOKS = ["tests/test_notebooks.py", "tests/homework/test_student.py"]
-OTHERS = "(notebook or lab) and not both_cores"
 STEPS = {  # name → (what it checks, command); to find all tests takes seconds, so files are named
     "lint": ("code style", [sys.executable, "-m", "ruff", "check", "."]),
     "format": ("code layout", [sys.executable, "-m", "ruff", "format", "--check", "."]),
@@ -26,13 +25,9 @@ STEPS = {  # name → (what it checks, command); to find all tests takes seconds
         "the built book, in a browser",
         [*PYTEST, *TWO, "--dist", "loadfile", "tests/site", "-m", "site"],
     ),
-    "long": (
-        "the longest chapter, executed again on both cores",
-        [*PYTEST, *NOTEBOOKS, "-m", "both_cores"],
-    ),
     "notebooks": (
-        "all other chapters, labs and homework, executed again, two at a time",
-        [*PYTEST, *TWO, "--maxschedchunk", "1", *NOTEBOOKS, "-m", OTHERS],
+        "chapters, labs and homework, executed again, two at a time",
+        [*PYTEST, *TWO, "--maxschedchunk", "1", *NOTEBOOKS, "-m", "notebook or lab"],
     ),
 }
 

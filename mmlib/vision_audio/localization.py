@@ -288,7 +288,7 @@ def film(
     grids = []
     for start in range(0, count, 500):  # the pictures themselves need not be kept
         drawn = pictures.draw(scenes[start : start + 500], size=side, generator=generator)
-        grids.append(see(eye, drawn, batch_size=100).half())
+        grids.append(see(eye, drawn).half())
     return Clips(scenes, torch.cat(grids), hear(ear, scenes, takes, generator=generator))
 
 
@@ -374,7 +374,7 @@ def shuffled(clips: Clips, group: Tensor, *, generator: torch.Generator) -> Clip
 
 def predict_maps(model: Localizer, grids: Tensor, sounds: Tensor, *, side: int = SIDE) -> Tensor:
     """Return each picture's map for its sound, enlarged to the picture: (pictures, side, side)."""
-    batches = Batches((grids, sounds), batch_size=250)
+    batches = Batches((grids, sounds), batch_size=50)
     return enlarge(predict(model, batches, lambda m, b: score_maps(*m(*b))), side)
 
 
@@ -519,7 +519,7 @@ def saliency(model: Localizer, grids: Tensor, bank: Tensor) -> Tensor:
         met = model(grids, bank)
         return torch.einsum("bdrc,sd->bsrc", met.cells, met.heard).amax(dim=1)
 
-    return enlarge(predict(model, Batches(grids, batch_size=250), highest), SIDE)
+    return enlarge(predict(model, Batches(grids, batch_size=50), highest), SIDE)
 
 
 def opponents(model: Localizer, exam: Exam, bank: Tensor, *, seed: int) -> dict[str, Maps]:

@@ -245,7 +245,7 @@ def to_waves(signal: Tensor, *, sample_rate: int, rate: int = SAMPLE_RATE) -> Te
     return (mono if sample_rate == rate else resample(mono, sample_rate, rate))[None]
 
 
-def teach(eye: NamingEye, drawn: Tensor, *, batch_size: int = 128) -> Lessons:
+def teach(eye: NamingEye, drawn: Tensor, *, batch_size: int = 32) -> Lessons:
     """Look at each picture once and return what the two teachers say. No gradient is kept.
 
     The teacher for things gives each kind a probability of its own, whether it is there; these are
@@ -461,7 +461,7 @@ def new_sounds(count: int, *, takes: Takes, generator: torch.Generator) -> Quiz:
     return Quiz(waves, scenes.place, loudest)
 
 
-def layer_features(model: SoundNet, waves: Tensor, *, batch_size: int = 100) -> dict[str, Tensor]:
+def layer_features(model: SoundNet, waves: Tensor, *, batch_size: int = 32) -> dict[str, Tensor]:
     """Return each layer's features (sounds, 2 · channels), pooled over time by mean and maximum."""
     widths: dict[str, int] = {}
 

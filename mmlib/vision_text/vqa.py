@@ -62,8 +62,9 @@ class VqaConfig:
     embedding: int = 48  # length of a word's vector
     hidden: int = 64  # of the LSTM that reads the question
     fused: int = 128  # of what is multiplied point by point
-    value: int = 64  # of what is taken from a cell
-    meters: int = 24  # ways of each sort in which a glimpse adds up how much it finds
+    value: int = 48  # of what is taken from a cell
+    meters: int = 24  # ways in which a glimpse adds up what it finds
+    outlines: int = 16  # shapes, such as corners, that it adds up along the patch that it finds
 
     @property
     def channels(self) -> int:
@@ -229,6 +230,22 @@ class QuestionReader(nn.Module):
         return torch.cat([vectors, states], dim=-1), last, there
 
 
+def distinct(questions: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the different ones among questions: a third of a batch ask what others ask, too.
+
+    Args:
+        questions: int64 (..., words).
+
+    Returns:
+        (different, words) in the order in which they come; int64 (...,), which of them each is.
+    """
+    numbers: dict[tuple[int, ...], int] = {}
+    rows = questions.flatten(0, -2).tolist()
+    which = [numbers.setdefault(tuple(row), len(numbers)) for row in rows]
+    place = questions.new_tensor(which).reshape(questions.shape[:-1])
+    return questions.new_tensor(list(numbers)), place
+
+
 class PointWise(nn.Module):
     """Two streams, each a vector; their product point by point; a classifier (A15 section 4).
 
@@ -263,9 +280,10 @@ class PointWise(nn.Module):
         sizes = check_batch(grids, questions, self.config)
         fused = torch.ones((), device=grids.device)
         if self.senses != "picture":
-            last = self.reader(questions.flatten(0, 1))[1]
+            different, place = distinct(questions)
+            _, last, _ = self.reader(different)
             standard = layer_norm(last, last.shape[1:])  # as the picture: it is very small at first
-            fused = fused * torch.tanh(self.question(standard)).unflatten(0, questions.shape[:2])
+            fused = fused * torch.tanh(self.question(standard))[place]
         if self.senses != "question":
             fused = fused * torch.tanh(self.picture(summarise(grids)))[:, None]  # the product
         return self.answer(fused).expand(-1, sizes["questions"], -1)
@@ -304,12 +322,13 @@ class Modulated(nn.Module):
 
     def forward(self, grids: Tensor, questions: Tensor) -> Tensor:
         """Return (batch, questions, answers) logits; arguments as in ``PointWise.forward``."""
-        sizes = check_batch(grids, questions, self.config)
+        check_batch(grids, questions, self.config)
         at = coordinates(*grids.shape[2:]).to(grids).expand(len(grids), -1, -1, -1)
         cells = self.see(torch.cat([grids, at], dim=1)).flatten(2).mT[:, None]  # (…, cells, value)
-        last = self.reader(questions.flatten(0, 1))[1]
-        standard = layer_norm(last, last.shape[1:]).unflatten(0, (sizes["batch"], -1))
-        scale, shift, scale2, shift2 = self.modulation(standard)[:, :, None].chunk(4, dim=-1)
+        different, place = distinct(questions)
+        _, last, _ = self.reader(different)
+        told = self.modulation(layer_norm(last, last.shape[1:]))[place]  # (batch, questions, …)
+        scale, shift, scale2, shift2 = told[:, :, None].chunk(4, dim=-1)
         cells = torch.relu((1 + scale) * cells + shift)  # (batch, questions, cells, value)
         cells = cells + torch.relu((1 + scale2) * self.mix(cells) + shift2)
         return self.answer(torch.cat([cells.mean(dim=2), cells.amax(dim=2)], dim=-1))
@@ -353,11 +372,11 @@ class StackedAttention(nn.Module):
         self.value = nn.Linear(config.channels, config.value)
         self.around = nn.Conv2d(config.value, config.value, 3, padding=1)
         self.meter = nn.Linear(config.value, config.meters)
-        self.outline = nn.Conv2d(1, config.meters, 3, padding=1)
+        self.outline = nn.Conv2d(1, config.outlines, 3, padding=1)
         self.threshold = nn.Parameter(torch.tensor(2.0))
         self.asked = nn.Linear(config.hidden, config.fused)
         self.found = nn.Linear(GLIMPSES * config.value, config.fused)
-        measures = 5 + 2 * config.meters + config.named
+        measures = 5 + config.meters + config.outlines + config.named
         self.weigh = nn.Linear(config.hidden, config.fused, bias=False)
         self.compare = nn.Linear((GLIMPSES + len(PAIRS)) * measures, config.fused, bias=False)
         together = 2 * config.fused + GLIMPSES * measures + config.hidden
@@ -372,12 +391,12 @@ class StackedAttention(nn.Module):
     def look(self, grids: Tensor, questions: Tensor) -> Looked:
         """Answer, and tell what was read and where was looked."""
         sizes = check_batch(grids, questions, self.config)
-        asked = (sizes["batch"], sizes["questions"])
-        context, last, there = self.reader(questions.flatten(0, 1))
-        last = last.unflatten(0, asked)
-        read = read_in_turn(self.read(context), there)  # (items, words, glimpses)
+        different, place = distinct(questions)
+        context, last, there = self.reader(different)
+        read = read_in_turn(self.read(context), there)  # (different, words, glimpses)
         words = context[..., : self.config.embedding]
-        query = torch.relu(self.query(read.mT @ words)).unflatten(0, asked)  # (…, glimpses, named)
+        query = torch.relu(self.query(read.mT @ words))  # (different, glimpses, named)
+        query, last, read = query[place], last[place], read[place]  # (batch, questions, …)
         named = grids[:, self.config.features :].flatten(2)  # (batch, named, cells)
         scores = glimpses_times(query, named)  # (batch, questions, glimpses, cells)
         where, values = (SHARP * scores).softmax(dim=-1), self.values(grids)
@@ -391,7 +410,7 @@ class StackedAttention(nn.Module):
         modulated = self.weigh(last) * compared
         logits = self.answer(torch.cat([product, modulated, measured.flatten(2), last], dim=-1))
         looked = where.unflatten(-1, grids.shape[2:])
-        return Looked(logits, read.unflatten(0, asked), query, looked)
+        return Looked(logits, read, query, looked)
 
     def values(self, grids: Tensor) -> Tensor:
         """Return what is taken from each cell, (batch, cells, value); it knows the cells around."""
@@ -400,24 +419,23 @@ class StackedAttention(nn.Module):
         return values + torch.relu(near).flatten(2).mT
 
     def amounts(self, scores: Tensor, values: Tensor, named: Tensor, rows: int) -> Tensor:
-        """Return how much each glimpse finds, (batch, questions, glimpses, 2 · meters + named).
+        """Return how much each glimpse finds, (…, glimpses, meters + outlines + named).
 
         Softmax attention always sums to one: it cannot count. So a cell is judged on its own,
-        σ(score - threshold), and two sorts of meters add up over the cells: what is in the cells
-        that are found, and the outlines, corners and ends of the patch that they form. At last, of
+        σ(score - threshold), and two sorts of sums go over the cells: what is in the cells that are
+        found, and the outlines, corners and ends of the patch that they form. At last, of
         each of the eye's words: is it said in any cell that is found? However large a dog, it has
         one colour; a red and a blue one that touch are two.
         """
         found = torch.sigmoid(scores - self.threshold)  # (batch, questions, glimpses, cells)
         things = glimpses_times(found, torch.relu(self.meter(values)))
-        patches = torch.relu(convolve(found.unflatten(-1, (rows, -1)), self.outline))
-        outlines = patches.sum(dim=(-2, -1)).movedim(0, -1)
+        patches = outlines(found.unflatten(-1, (rows, -1)), self.outline)
         said = 1 - torch.exp(-glimpses_times(found, named.mT))  # one loud cell is enough
-        return torch.cat([things / 4, outlines / 4, said], dim=-1)
+        return torch.cat([things / 4, patches / 4, said], dim=-1)
 
 
-def convolve(maps: Tensor, layer: nn.Conv2d) -> Tensor:
-    """Return what a layer of 3 × 3 filters with one channel gives, as one matrix product.
+def outlines(maps: Tensor, layer: nn.Conv2d) -> Tensor:
+    """Return the sum over the cells, after a ReLU, of what each 3 × 3 filter of a layer finds.
 
     A convolution is a product of its weights and nine shifted copies of what it reads. With so
     small maps and a single channel that takes half the time of ``layer`` itself.
@@ -427,15 +445,16 @@ def convolve(maps: Tensor, layer: nn.Conv2d) -> Tensor:
         layer: a convolution of one channel, 3 × 3, with padding 1.
 
     Returns:
-        (filters, ..., rows, columns)
+        (..., filters), none negative.
     """
     rows, columns = maps.shape[-2:]
     padded = pad(maps, (1, 1, 1, 1))
     shifted = torch.stack(
         [padded[..., y : y + rows, x : x + columns] for y in range(3) for x in range(3)]
     )
-    products = layer.weight.flatten(1) @ shifted.flatten(1) + layer.bias[:, None]
-    return products.unflatten(1, maps.shape)
+    weights, bias = layer.weight.flatten(1), layer.bias[:, None]  # (filters, 9), (filters, 1)
+    found = torch.relu(torch.addmm(bias, weights, shifted.flatten(1)))
+    return found.unflatten(1, maps.shape).sum(dim=(-2, -1)).movedim(0, -1)
 
 
 def glimpses_times(rows: Tensor, matrices: Tensor) -> Tensor:

@@ -17,7 +17,9 @@ from mmlib.world.pictures import draw
 from mmlib.world.questions import ANSWERS, TYPES, Question, ask
 from mmlib.world.sampling import sample_scenes
 
-TINY = VqaConfig(features=6, named=5, embedding=12, hidden=16, fused=24, value=12, meters=3)
+TINY = VqaConfig(
+    features=6, named=5, embedding=12, hidden=16, fused=24, value=12, meters=3, outlines=4
+)
 MODELS = {
     "point-wise": lambda words: PointWise(words, TINY),
     "question only": lambda words: PointWise(words, TINY, senses="question"),
@@ -107,6 +109,14 @@ def test_the_reader_is_torchs_own_cell_word_by_word(vocabulary):
             state = cell(reader.embed(questions[row : row + 1, place]), state)
             torch.testing.assert_close(context[row, place, 12:], state[0][0])
         torch.testing.assert_close(last[row], state[0][0])
+
+
+def test_each_different_question_is_read_once():
+    questions = torch.tensor([[[3, 1, 0], [2, 2, 0]], [[3, 1, 2], [3, 1, 0]]])
+    different, place = vqa.distinct(questions)
+    assert different.tolist() == [[3, 1, 0], [2, 2, 0], [3, 1, 2]]
+    assert place.tolist() == [[0, 1], [2, 0]]
+    assert torch.equal(different[place], questions)
 
 
 def standard(vectors):
@@ -218,7 +228,7 @@ def test_amounts_by_loops(vocabulary):
         things = sum(found[c] * model.meter(values[0, c]).relu() for c in range(16)) / 4
         padded = torch.zeros(6, 6)
         padded[1:5, 1:5] = found.reshape(4, 4)
-        patterns = torch.zeros(3)
+        patterns = torch.zeros(4)
         for row in range(4):
             for column in range(4):
                 window = padded[row : row + 3, column : column + 3]
@@ -230,10 +240,10 @@ def test_amounts_by_loops(vocabulary):
     torch.testing.assert_close(amounts, torch.cat([things, patterns / 4, said]))
 
 
-def test_one_product_convolves_as_the_layer_does():
+def test_outlines_are_the_layers():
     layer, maps = torch.nn.Conv2d(1, 5, 3, padding=1), torch.randn(2, 3, 4, 6)
-    theirs = layer(maps.flatten(0, 1)[:, None]).unflatten(0, (2, 3))  # (2, 3, filters, 4, 6)
-    torch.testing.assert_close(vqa.convolve(maps, layer), theirs.movedim(2, 0))
+    theirs = layer(maps.flatten(0, 1)[:, None]).relu().sum((2, 3)).unflatten(0, (2, 3))
+    torch.testing.assert_close(vqa.outlines(maps, layer), theirs)
 
 
 def test_a_word_counts_once_however_many_cells_say_it(vocabulary):
