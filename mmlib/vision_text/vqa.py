@@ -231,7 +231,7 @@ class QuestionReader(nn.Module):
 
 
 def distinct(questions: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the different ones among questions: a third of a batch ask what others ask, too.
+    """Return the different ones among questions: what several ask alike need be read only once.
 
     Args:
         questions: int64 (..., words).
@@ -423,9 +423,9 @@ class StackedAttention(nn.Module):
 
         Softmax attention always sums to one: it cannot count. So a cell is judged on its own,
         σ(score - threshold), and two sorts of sums go over the cells: what is in the cells that are
-        found, and the outlines, corners and ends of the patch that they form. At last, of
-        each of the eye's words: is it said in any cell that is found? However large a dog, it has
-        one colour; a red and a blue one that touch are two.
+        found, and the outlines, corners and ends of the patch that they form. At last, of each of
+        the eye's words: is it said in any cell that is found? However large a dog, it has one
+        colour; a red and a blue one that touch are two.
         """
         found = torch.sigmoid(scores - self.threshold)  # (batch, questions, glimpses, cells)
         things = glimpses_times(found, torch.relu(self.meter(values)))

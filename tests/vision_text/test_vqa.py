@@ -119,6 +119,14 @@ def test_each_different_question_is_read_once():
     assert torch.equal(different[place], questions)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_who_else_asks_makes_no_difference(name, batch, vocabulary):
+    model, (grids, questions, _) = made(name, vocabulary), batch
+    assert len(vqa.distinct(questions)[0]) < questions.shape[:2].numel()
+    alone = [model(g[None], q[None, None]) for g, q in zip(grids, questions[:, 1], strict=True)]
+    torch.testing.assert_close(model(grids, questions)[:, 1], torch.cat(alone)[:, 0])
+
+
 def standard(vectors):
     """Return vectors (items, size) with mean 0 and standard deviation 1 each."""
     mean, spread = vectors.mean(1, keepdim=True), vectors.var(1, correction=0, keepdim=True)
