@@ -19,16 +19,30 @@ from IPython.display import HTML, Markdown, display
 GLUE = "application/papermill.record/"  # the prefix that myst-nb looks for
 
 
-def glue(name: str, value: float | int | str) -> None:
+def glue(name: str, value: float | int | str, *, within: float | None = 1e-3) -> None:
     """Give a measured value a name, so that the book's prose can show it: {glue:text}`name`.
 
-    The value travels in the cell's stored output; nothing is shown in the cell itself.
+    The value travels in the cell's stored output; nothing is shown in the cell itself. Whoever
+    executes the notebook again must find it again:
+
+        |new - old| <= within * max(1, |old|)
+
+    Args:
+        value: a number, a scalar of torch or NumPy, or a text, which must come out the same.
+        within: the tolerance: the default for what is computed exactly, more for what training,
+            which amplifies rounding, brings about. None compares nothing: for times, and for words
+            that a trained model chose.
+
+    Raises:
+        ValueError: ``within`` is negative or NaN.
     """
+    if within is not None and not within >= 0:
+        raise ValueError(f"within is {within}, it must be 0 or more, or None to compare nothing")
     plain = value.item() if hasattr(value, "item") else value
     display(
         {f"{GLUE}text/plain": _safe_text(plain) if isinstance(plain, str) else repr(plain)},
         raw=True,
-        metadata={"scrapbook": {"name": name, "mime_prefix": GLUE}},
+        metadata={"scrapbook": {"name": name, "mime_prefix": GLUE}, "within": within},
     )
 
 

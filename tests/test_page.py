@@ -39,6 +39,21 @@ def test_glue_takes_scalars_of_torch_and_numpy_as_plain_numbers():
     assert texts == ["2.5", "2.5", "word"]
 
 
+def test_glue_says_how_closely_the_value_must_be_found_again():
+    InteractiveShell.instance()
+    with capture_output() as captured:
+        page.glue("exact", 2.5)
+        page.glue("trained", 2.5, within=0.1)
+        page.glue("seconds", 2.5, within=None)
+    assert [output.metadata["within"] for output in captured.outputs] == [1e-3, 0.1, None]
+
+
+@pytest.mark.parametrize("within", [-0.1, math.nan])
+def test_glue_refuses_a_tolerance_that_nothing_can_meet(within):
+    with pytest.raises(ValueError, match="within is"):
+        page.glue("x", 1, within=within)
+
+
 @pytest.mark.parametrize(
     "text", ["17,732", "3,093,136", "word", "0.5", "1, 2", "[1]", "None", "it's", "'quoted'", "a b"]
 )
