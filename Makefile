@@ -5,7 +5,7 @@ STEP := $(PYTHON) tools/step.py
 CHAPTERS := $(filter-out notebooks/labs/% notebooks/homework/%,$(wildcard notebooks/*/*.ipynb))
 LABS := $(wildcard notebooks/labs/*.ipynb)
 
-.PHONY: help book test notebooks labs lab homework weights scoreboard bench lock lint clean
+.PHONY: help book test contents notebooks labs lab homework weights scoreboard bench lock lint clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -17,6 +17,9 @@ book: .venv/.book  ## build the static book from the stored outputs, and open it
 
 test: .venv/.full  ## run everything that CI runs
 	@$(BIN)/python tools/test.py
+
+contents: .venv/.full  ## list the chapters that stand in _toc.yml, README.md and mmlib/__init__.py
+	@$(BIN)/python tools/contents.py
 
 notebooks: .venv/.full  ## execute the chapters again and store their outputs
 	@$(STEP) "Execute the chapters" -- $(BIN)/python tools/execute.py $(CHAPTERS)

@@ -6,37 +6,19 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import yaml
+
+from tools import contents
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("foundations", "vision_text", "vision_audio", "vision_3d")
-FLOOR_1 = {"runtime", "shapes", "files", "checkpoint", "randomness"}
-FLOOR_2 = {
-    "world",
-    "data",
-    "training",
-    "checkpoint",
-    "metrics",
-    "probe",
-    "text_metrics",
-    "plotting",
-    "page",
-    "homework",
-}
 LONGEST_CELL = 20  # lines of code
 LONGEST_PROSE = 170  # words
 
 
-def chapters(root: Path) -> list[tuple[str, str, str]]:
-    """Return (part, topic, file) of every chapter notebook in _toc.yml, in reading order."""
-    found = []
-    toc = yaml.safe_load((root / "_toc.yml").read_text())
-    for part in toc["parts"]:
-        for entry in part["chapters"]:
-            match = re.fullmatch(r"notebooks/(\w+)/\d+_(\w+)", entry["file"])
-            if match and match[1] in PARTS:
-                found.append((match[1], match[2], entry["file"]))
-    return found
+def floors(root: Path) -> dict[str, int]:
+    """Return the floor of every unit of mmlib; the parts, with the chapters, are the top floor."""
+    course = contents.read_map(root)
+    levels = [*course["floors"], contents.parts(course)]
+    return {unit: level for level, units in enumerate(levels, 1) for unit in units}
 
 
 def package_imports(path: Path) -> set[str]:
@@ -53,7 +35,7 @@ def package_imports(path: Path) -> set[str]:
 
 def import_faults(root: Path) -> list[str]:
     """Return every import that goes up, sideways between units, or out of turn."""
-    order = [f"{part}.{topic}" for part, topic, _ in chapters(root)]
+    order = [f"{c.part}.{c.topic}" for c in contents.chapters(root)]
     faults = []
     for path in sorted((root / "mmlib").rglob("*.py")):
         place = path.relative_to(root / "mmlib").with_suffix("").parts
@@ -61,45 +43,51 @@ def import_faults(root: Path) -> list[str]:
             if name.split(".")[0] == "matplotlib" and place != ("plotting",):
                 faults.append(f"{path}: only plotting imports matplotlib")
             target = tuple(name.split(".")[1:])
-            if name.split(".")[0] == "mmlib" and target and not may_import(place, target, order):
+            allowed = name.split(".")[0] != "mmlib" or may_import(
+                place, target, floors(root), order
+            )
+            if target and not allowed:
                 faults.append(f"{path}: may not import {name}")
     return faults
 
 
-def may_import(place: tuple, target: tuple, order: list[str]) -> bool:
+def may_import(place: tuple, target: tuple, floor: dict[str, int], order: list[str]) -> bool:
     """Whether the module at ``place`` may import ``target``, both as parts of a dotted path."""
-    here, there = place[0], target[0]
-    if there in FLOOR_1:
-        return here != there
-    if there in FLOOR_2:
-        return here == there or here in PARTS
-    if there in PARTS and here in PARTS and len(target) > 1:
-        positions = [".".join(path[:2]) for path in (target, place)]
-        return all(p in order for p in positions) and order.index(positions[0]) < order.index(
-            positions[1]
-        )
-    return False
+    here, there, top = place[0], target[0], max(floor.values())
+    if here not in floor or there not in floor:
+        return False
+    if floor[here] == floor[there] == top:  # an earlier chapter
+        later, earlier = (".".join(path[:2]) for path in (place, target))
+        return earlier in order and later in order and order.index(earlier) < order.index(later)
+    same_unit = here == there and len(place) > 1
+    return floor[there] < floor[here] or same_unit
 
 
 def stray_files(root: Path) -> list[str]:
-    """Return what breaks chapter = notebook = module = test, and units that no floor knows."""
-    faults, topics = [], {(part, topic) for part, topic, _ in chapters(root)}
-    for part, topic, file in chapters(root):
+    """Return the missing files of a chapter, and what the map does not know."""
+    standing, pages = contents.chapters(root), contents.pages(root)
+    faults = []
+    for chapter in standing:
         for needed in (
-            f"{file}.ipynb",
-            f"mmlib/{part}/{topic}.py",
-            f"tests/{part}/test_{topic}.py",
-            f"notebooks/homework/{topic}.ipynb",
+            f"mmlib/{chapter.part}/{chapter.topic}.py",
+            f"tests/{chapter.part}/test_{chapter.topic}.py",
+            f"mmlib/homework/chapters/{chapter.topic}.py",
+            f"notebooks/homework/solutions/{chapter.topic}.ipynb",
         ):
             if not (root / needed).is_file():
                 faults.append(f"{needed} is missing")
     for path in sorted((root / "mmlib").iterdir()):
-        if path.stem not in FLOOR_1 | FLOOR_2 | set(PARTS) | {"__init__", "__pycache__"}:
+        if path.stem not in {"__init__", "__pycache__", *floors(root)}:
             faults.append(f"{path}: stands on no floor")
-    for part in PARTS:
+    known = {(chapter.part, chapter.topic) for chapter in standing}
+    for part in contents.parts(contents.read_map(root)):
         for path in sorted((root / "mmlib" / part).glob("[!_]*.py")):
-            if (part, path.stem) not in topics:
-                faults.append(f"{path}: no chapter in _toc.yml")
+            if (part, path.stem) not in known:
+                faults.append(f"{path}: no chapter of the map that stands")
+    for path in [*root.glob("book/**/*.md"), *root.glob("notebooks/**/*.ipynb")]:
+        name = path.relative_to(root).with_suffix("").as_posix()
+        if name not in pages and ".ipynb_checkpoints" not in path.parts:
+            faults.append(f"{name}: has no place on book/map.yml")
     return faults
 
 
@@ -177,9 +165,15 @@ def test_imports_go_down():
     assert not import_faults(ROOT)
 
 
-def test_one_chapter_is_one_notebook_one_module_one_test_one_homework():
-    assert chapters(ROOT)
+def test_one_chapter_is_five_files():
+    assert contents.chapters(ROOT)
     assert not stray_files(ROOT)
+
+
+@pytest.mark.parametrize("name", contents.MADE)
+def test_what_is_made_from_the_map_is_up_to_date(name):
+    fresh = contents.MADE[name](ROOT) == (ROOT / name).read_text(encoding="utf-8")
+    assert fresh, f"{name} is not what book/map.yml and the files say: run make contents"
 
 
 def test_nothing_is_reexported():
@@ -191,22 +185,42 @@ def test_notebook_cells(path):
     assert not notebook_faults(path, public_names(ROOT))
 
 
+MAP = """
+vision_text:
+  title: Text
+  chapters: {first: {title: First, about: "1."}, planned: {title: Planned, about: "2."}}
+vision_audio:
+  title: Sound
+  chapters: {second: {title: Second, about: "3."}}
+homework: {title: Homework}
+floors:
+  - {shapes: checks, plotting: draws}
+  - {fast: sooner}
+  - {world: a place, training: a loop, homework: exercises}
+"""
+
+
 @pytest.fixture
 def house(tmp_path):
     """A small house in which all is well."""
     files = {
-        "_toc.yml": "parts:\n- chapters:\n  - file: notebooks/vision_text/01_first\n"
-        "  - file: notebooks/vision_audio/01_second\n",
+        "book/map.yml": MAP,
+        "book/intro.md": "",
         "mmlib/__init__.py": '"""Map."""\n__version__ = "1"\n',
         "mmlib/shapes.py": "import torch\n",
         "mmlib/plotting.py": "import matplotlib.pyplot as plt\n",
+        "mmlib/fast/second.py": "from mmlib import shapes\n",
         "mmlib/world/scenes.py": "from mmlib.shapes import check_shape\n",
+        "mmlib/world/words.py": "from mmlib.world import scenes\n",
         "mmlib/vision_text/first.py": "from mmlib.world import scenes\n\n\ndef known(): ...\n",
         "mmlib/vision_audio/second.py": "from mmlib.vision_text.first import known\n",
-        **{f"tests/vision_{name}.py": "" for name in ("text/test_first", "audio/test_second")},
-        **{f"notebooks/homework/{name}.ipynb": "" for name in ("first", "second")},
-        **{f"notebooks/vision_{n}.ipynb": "" for n in ("text/01_first", "audio/01_second")},
     }
+    for name, place in (("first", "vision_text"), ("second", "vision_audio")):
+        files[f"notebooks/{place}/01_{name}.ipynb"] = ""
+        files[f"tests/{place}/test_{name}.py"] = ""
+        files[f"mmlib/homework/chapters/{name}.py"] = ""
+        files[f"notebooks/homework/solutions/{name}.ipynb"] = ""
+        files[f"notebooks/homework/{name}.ipynb"] = ""
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -222,8 +236,12 @@ def test_a_sound_house_has_no_faults(house):
     [
         ("mmlib/shapes.py", "import mmlib.world.scenes"),
         ("mmlib/shapes.py", "from mmlib import training"),
+        ("mmlib/shapes.py", "from mmlib import plotting"),
+        ("mmlib/fast/second.py", "from mmlib.vision_audio import second"),
+        ("mmlib/fast/second.py", "from mmlib.world import scenes"),
         ("mmlib/world/scenes.py", "from mmlib.vision_text.first import known"),
-        ("mmlib/world/scenes.py", "from mmlib import plotting"),
+        ("mmlib/world/scenes.py", "from mmlib import training"),
+        ("mmlib/world/scenes.py", "from mmlib import lost"),
         ("mmlib/world/scenes.py", "import matplotlib.pyplot"),
         ("mmlib/vision_text/first.py", "from mmlib.vision_audio import second"),
         ("mmlib/vision_text/first.py", "def f():\n    from mmlib.vision_audio import second"),
@@ -240,7 +258,8 @@ def test_a_planted_import_is_found(house, file, line):
     [
         "mmlib/vision_text/first.py",
         "tests/vision_audio/test_second.py",
-        "notebooks/homework/second.ipynb",
+        "mmlib/homework/chapters/second.py",
+        "notebooks/homework/solutions/second.ipynb",
     ],
 )
 def test_a_missing_piece_is_found(house, missing):
@@ -248,10 +267,33 @@ def test_a_missing_piece_is_found(house, missing):
     assert stray_files(house) == [f"{missing} is missing"]
 
 
-@pytest.mark.parametrize("extra", ["mmlib/vision_text/third.py", "mmlib/extras.py"])
-def test_an_extra_module_is_found(house, extra):
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "mmlib/vision_text/planned.py",
+        "mmlib/vision_text/third.py",
+        "mmlib/extras.py",
+        "book/lost.md",
+        "notebooks/vision_text/02_second.ipynb",
+        "notebooks/labs/third.ipynb",
+    ],
+)
+def test_an_extra_file_is_found(house, extra):
+    (house / extra).parent.mkdir(parents=True, exist_ok=True)
     (house / extra).write_text("")
     assert len(stray_files(house)) == 1
+
+
+def test_a_notebook_makes_its_chapter_stand(house):
+    (house / "notebooks/vision_text/02_planned.ipynb").write_text("")
+    (house / "notebooks/vision_text/02_planned_more.ipynb").write_text("")
+    pages = contents.pages(house)
+    assert pages[2:4] == [
+        "notebooks/vision_text/02_planned",
+        "notebooks/vision_text/02_planned_more",
+    ]
+    assert pages[-1] == "notebooks/homework/solutions/second"
+    assert len(stray_files(house)) == 4
 
 
 def test_a_reexport_is_found(house):

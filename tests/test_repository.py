@@ -29,7 +29,6 @@ FOLDERS = (
 )
 FILE = re.compile(r"(\.?[\w<>*-]+/)*[\w<>*.-]+\.(bib|cff|ipynb|md|sh|svg|toml|txt|yml)")
 INSIDE = re.compile(rf"(?<![\w/.])({'|'.join(FOLDERS)})/[\w<>*./-]*")
-CHAPTER = re.compile(r"\]\((notebooks/(?!homework|labs)\w+/\d+_\w+)\.ipynb\)")
 
 
 def code(page: str) -> str:
@@ -95,16 +94,6 @@ def page_faults(path: Path, root: Path) -> list[str]:
     return list(dict.fromkeys(faults + name_faults(text, root)))
 
 
-def chapter_faults(root: Path) -> list[str]:
-    """Return the chapters that README or the table of contents lists and the other does not."""
-    toc = yaml.safe_load((root / "_toc.yml").read_text())
-    files = {entry["file"] for part in toc["parts"] for entry in part["chapters"]}
-    stand = {name for name in files if CHAPTER.fullmatch(f"]({name}.ipynb)")}
-    listed = set(CHAPTER.findall((root / "README.md").read_text(encoding="utf-8")))
-    faults = [f"README.md does not list {name}" for name in stand - listed]
-    return faults + [f"README.md lists {name}, _toc.yml does not" for name in listed - stand]
-
-
 def version_faults(root: Path, version: str) -> list[str]:
     """Return the places that do not know ``version``."""
     citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
@@ -161,10 +150,6 @@ def test_a_page_says_what_is_so(name):
     assert not page_faults(ROOT / name, ROOT)
 
 
-def test_the_readme_lists_the_chapters_that_stand():
-    assert not chapter_faults(ROOT)
-
-
 def test_one_version_everywhere():
     assert not version_faults(ROOT, mmlib.__version__)
 
@@ -185,8 +170,6 @@ def house(tmp_path):
         "Makefile": "book: x\n\techo\ntest:\n\techo\n",
         "README.md": "See [one](notebooks/vision_text/01_one.ipynb), `tools/one.py`, `make test`.\n"
         "\n    make book\n    .venv/bin/python -m mmlib.shapes `mmlib.shapes.check_shape`\n",
-        "_toc.yml": "parts:\n- chapters:\n  - file: notebooks/vision_text/01_one\n"
-        "  - file: notebooks/labs/one\n",
         "tools/one.py": "",
         "mmlib/shapes.py": "def check_shape(): ...\n",
         "notebooks/vision_text/01_one.ipynb": "",
@@ -207,7 +190,6 @@ def house(tmp_path):
 def all_faults(house: Path) -> list[str]:
     return (
         page_faults(house / "README.md", house)
-        + chapter_faults(house)
         + version_faults(house, "1.0")
         + workflow_faults(house / "flow.yml", house)
         + hook_faults(house)
@@ -229,7 +211,6 @@ def test_a_sound_repository_has_no_faults(house):
         ("README.md", "-m mmlib.shapes", "-m mmlib.lost", "python -m mmlib.lost: no such module"),
         ("README.md", "check_shape", "check_shade", "mmlib.shapes.check_shade does not exist"),
         ("README.md", "[one](", "[one](lost.md) [one](", "link to lost.md"),
-        ("_toc.yml", "01_one", "01_two", "README.md does not list notebooks/vision_text/01_two"),
         ("CITATION.cff", "1.0", "0.9", "CITATION.cff has version 0.9, mmlib 1.0"),
         ("CITATION.cff", "title: t", "", "CITATION.cff has no title"),
         ("CHANGELOG.md", "1.0", "1.0.1", "CHANGELOG.md has no heading for 1.0"),

@@ -33,7 +33,9 @@ def read_map(env) -> tuple[dict, dict[str, str]]:
     path = Path(env.srcdir, MAP)
     env.note_dependency(str(path))
     env.note_dependency(str(Path(env.srcdir, "_toc.yml")))
-    return yaml.safe_load(path.read_text(encoding="utf-8")), standing_chapters(env.found_docs)
+    course = yaml.safe_load(path.read_text(encoding="utf-8"))
+    parts = {name: entry for name, entry in course.items() if "chapters" in entry}
+    return parts, standing_chapters(env.found_docs)
 
 
 def describe(parts: dict, standing: dict[str, str]) -> str:

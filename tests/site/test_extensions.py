@@ -15,6 +15,8 @@ import site_pages
 import yaml
 from docutils import nodes
 
+from tools import contents
+
 ROOT = Path(__file__).resolve().parents[2]
 EXTENSIONS = ROOT / "book" / "_ext"
 pytestmark = pytest.mark.site
@@ -169,20 +171,8 @@ def test_reading_time_counts_prose_and_code_but_no_outputs():
     assert chapter.reading_minutes(page()) == 1
 
 
-def test_every_chapter_in_the_book_is_on_the_map():
-    toc = (ROOT / "_toc.yml").read_text()
-    parts = yaml.safe_load((ROOT / "book" / "map.yml").read_text())
-    known = {f"{part}/{key}" for part, facts in parts.items() for key in facts["chapters"]}
-    pages = {
-        name
-        for name in re.findall(r"file: (notebooks/\S+)", toc)
-        if "/labs/" not in name and "/homework/" not in name
-    }
-    assert set(course_map.standing_chapters(pages)) <= known
-
-
 def test_the_map_tells_what_stands():
-    parts = yaml.safe_load((ROOT / "book" / "map.yml").read_text())
+    parts = contents.parts(contents.read_map(ROOT))
     standing = course_map.standing_chapters({"notebooks/vision_text/01_word2vec", "book/intro"})
     assert standing == {"vision_text/word2vec": "notebooks/vision_text/01_word2vec"}
     told = course_map.describe(parts, standing)
