@@ -5,7 +5,7 @@ STEP := $(PYTHON) tools/step.py
 CHAPTERS := $(filter-out notebooks/labs/% notebooks/homework/%,$(wildcard notebooks/*/*.ipynb))
 LABS := $(wildcard notebooks/labs/*.ipynb)
 
-.PHONY: help book test contents notebooks labs lab homework weights scoreboard bench lock lint clean
+.PHONY: help book test contents notebooks labs lab homework weights scores speed lock lint clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -36,13 +36,11 @@ homework: .venv/.full  ## make the student notebooks from the solutions
 weights: .venv/.full  ## train the eye and the ear that ship with mmlib (half an hour)
 	@$(STEP) "Train the eye and the ear" -- $(BIN)/python tools/weights.py
 
-scoreboard: .venv/.full  ## train every system with five seeds and store its scores (an hour)
-	@$(STEP) "Run the scoreboard" -- $(BIN)/python -m scoreboard
+scores: .venv/.full  ## train every system with five seeds and store its scores (an hour)
+	@$(STEP) "Train and measure the systems" -- $(BIN)/python -m experiments scores
 
-bench: .venv/.full  ## time mmlib against what one would use instead; run it on an idle machine
-	@$(STEP) "Benchmark the spectrogram" -- $(BIN)/python -m benchmarks.spectrogram
-	@$(STEP) "Benchmark word2vec" -- $(BIN)/python -m benchmarks.word2vec
-	@$(STEP) "Benchmark captioning" -- $(BIN)/python -m benchmarks.captioning
+speed: .venv/.full  ## time mmlib against what one would use instead; run it on an idle machine
+	@$(STEP) "Time mmlib and others" -- $(BIN)/python -m experiments speed
 
 lock: .venv/.full  ## resolve the dependencies anew into requirements.txt
 	@$(STEP) "Lock the environment" -- $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --all-extras pyproject.toml -o requirements.txt

@@ -17,11 +17,10 @@ from tools.test import STEPS
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE-PROSE")
 FOLDERS = (
-    "benchmarks",
     "book",
     "mmlib",
     "notebooks",
-    "scoreboard",
+    "experiments",
     "tests",
     "tools",
     r"\.ci",
@@ -62,8 +61,9 @@ def command_faults(text: str, root: Path) -> list[str]:
     lines = re.findall(r"^\s*make ((?:[a-z]+ ?)+)", text, flags=re.M)
     wanted = {word for line in lines for word in line.split()}
     faults += [f"make {name}: no such target" for name in sorted(wanted - set(targets))]
-    for name in re.findall(r"-m ((?:mmlib|benchmarks|scoreboard)[\w.]*)", text):
-        if not (root / name.replace(".", "/")).with_suffix(".py").is_file():
+    for name in re.findall(r"-m ((?:mmlib|experiments)[\w.]*)", text):
+        place = root / name.replace(".", "/")
+        if not any(path.is_file() for path in (place.with_suffix(".py"), place / "__main__.py")):
             faults.append(f"python -m {name}: no such module")
     return faults
 

@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import benchmark_tables
 import chapter
 import claims
 import course_map
 import pytest
+import results_table
 import site_pages
 import yaml
 from docutils import nodes
@@ -24,7 +24,8 @@ pytestmark = pytest.mark.site
 CLAIM = {"value": "7 %", "what": "a number", "source": "Doe2020", "seen": "here", "status": "paper"}
 RESULT = {
     "title": "A race",
-    "command": "make bench",
+    "command": "python -m experiments speed race",
+    "commit": "abc1234",
     "machine": "two cores",
     "date": "2026-11-20",
     "columns": [{"key": "who", "label": "who"}, {"key": "speed", "label": "words/s", "digits": 1}],
@@ -34,7 +35,7 @@ CONF = f"""
 import sys
 sys.path.insert(0, {str(EXTENSIONS)!r})
 extensions = ["myst_parser", "sphinxcontrib.bibtex"]
-extensions += ["claims", "benchmark_tables", "chapter", "course_map"]
+extensions += ["claims", "results_table", "chapter", "course_map"]
 bibtex_bibfiles = ["refs.bib"]
 exclude_patterns = ["out"]
 html_theme = "sphinx_book_theme"
@@ -50,12 +51,12 @@ html_theme_options = {{
 def build(tmp_path):
     """Return a function that builds one page as a book of its own: (exit status, page, stderr)."""
     (tmp_path / "book").mkdir()
-    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    (tmp_path / "experiments" / "results" / "speed").mkdir(parents=True)
     (tmp_path / "conf.py").write_text(CONF)
     (tmp_path / "refs.bib").write_text("@misc{Doe2020, author={Doe, Jane}, title={T}, year={2020}}")
     (tmp_path / "book" / "claims.yml").write_text(yaml.safe_dump({"seven": CLAIM}))
     (tmp_path / "book" / "map.yml").write_text((ROOT / "book" / "map.yml").read_text())
-    (tmp_path / "benchmarks" / "results" / "race.json").write_text(json.dumps(RESULT))
+    (tmp_path / "experiments" / "results" / "speed" / "race.json").write_text(json.dumps(RESULT))
 
     def run(text: str) -> tuple[int, str, str]:
         (tmp_path / "index.md").write_text(f"# Page\n\n{text}\n\n```{{bibliography}}\n:all:\n```\n")
@@ -69,7 +70,8 @@ def build(tmp_path):
 
 def test_pages_render_from_the_files(build):
     code, page, said = build(
-        "{claim}`seven`\n\n```{benchmark-table} race\n```\n\n```{claims-table}\n```\n\n"
+        "{claim}`seven`\n\n```{results-table} speed/race\n:picture: words/s\n```\n\n"
+        "```{claims-table}\n```\n\n"
         "```{course-map}\n```\n\n```{part-chapters} vision_audio\n```"
     )
     assert code == 0, said
@@ -78,7 +80,10 @@ def test_pages_render_from_the_files(build):
     assert "read in the paper itself" in text
     assert "1\u202f234.6" in text
     assert len(re.findall(r'class="(?:head )?number"', page)) == 3  # heading, number, dash
-    assert "Measured with make bench on two cores" in text
+    assert (
+        "Measured with python -m experiments speed race on two cores, 2026-11-20, commit abc1234"
+        in text
+    )
     assert "Sound and its spectrum" in text
 
 
@@ -86,8 +91,8 @@ def test_pages_render_from_the_files(build):
     ("text", "fault"),
     [
         ("{claim}`eight`", "unknown claim 'eight'"),
-        ("```{benchmark-table} lost\n```", "benchmarks/results/lost.json is missing"),
-        ("```{scoreboard-table} lost\n```", "scoreboard/results/lost.json is missing: run `make s"),
+        ("```{results-table} scores/lost\n```", "results/scores/lost.json is missing: run `python"),
+        ("```{results-table} speed/race\n:picture: size\n```", "no column 'size' to draw"),
         ("```{chapter-card}\n:needs: x\n```", "run_times.json does not know index.md"),
         ("```{chapter-card}\n```", "no :needs: line"),
         ("```{part-chapters} vision_5d\n```", "no part 'vision_5d'"),
@@ -129,21 +134,27 @@ def test_a_faulty_claim_is_refused(tmp_path, change, fault):
         ({"rows": [{"who": "ours"}]}, "lacks speed"),
     ],
 )
-def test_a_faulty_benchmark_is_refused(tmp_path, change, fault):
+def test_a_faulty_result_is_refused(tmp_path, change, fault):
     path = tmp_path / "race.json"
     path.write_text(json.dumps({**RESULT, **change}))
     with pytest.raises(ValueError, match=fault):
-        benchmark_tables.load_result(path)
+        results_table.load_result(path)
 
 
 def test_an_interval_stands_below_its_mean():
-    rows = [{"who": "ours", "speed": "0.72 ± 0.01"}, {"who": "theirs", "speed": None}]
-    table = benchmark_tables.build_table({**RESULT, "rows": rows})
-    (small,) = table.findall(nodes.inline)
+    rows = [{"who": "ours", "speed": [0.72, 0.01]}, {"who": "theirs", "speed": None}]
+    columns = [RESULT["columns"][0], {"key": "speed", "label": "words/s", "digits": 2}]
+    result = {**RESULT, "rows": rows, "columns": columns}
+    (small,) = results_table.build_table(result).findall(nodes.inline)
     assert small["classes"] == ["spread"]
     assert small.parent.astext() == "0.72 ± 0.01"
-    numbers = [cell.astext() for cell in table.findall(nodes.entry) if cell["classes"]]
+    entries = results_table.build_table(result).findall(nodes.entry)
+    numbers = [cell.astext() for cell in entries if cell["classes"]]
     assert numbers == ["words/s", "0.72 ± 0.01", "–"]
+    picture = results_table.draw(result, "words/s")
+    assert "left:71.0%;width:2.0%" in picture
+    assert "left:72.0%" in picture
+    assert 'aria-label="words/s: ours 0.72"' in picture
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What the additions to the paper's decoder are worth: the same scores, with some left out."""
 
+from experiments.scores.attention import compare, make_worlds
 from mmlib.vision_text.attention import AttentionConfig, AttentionDecoder
-from scoreboard.attention import compare, make_worlds
 
 TITLE = "Attention, with parts left out"
 WITHOUT = {
@@ -12,6 +12,7 @@ WITHOUT = {
         "twins": False, "trail": 0, "turns": False, "coordinates": False, "hears": False,
     },
 }  # fmt: skip
+SYSTEMS = tuple(WITHOUT)
 
 
 def run(seed: int) -> dict[str, float]:

@@ -36,6 +36,15 @@ from mmlib.world.reading import judge, read
 from mmlib.world.scenes import Scenes
 
 TITLE = "Captions: Show and Tell, and a decoder that attends"
+SYSTEMS = (
+    "most frequent caption",
+    "nearest picture's caption",
+    "Show and Tell",
+    "attention, beam of 3",
+    "attention",
+    "uniform map",
+    "ideal map",
+)
 FORMS = ("inventory", "relation")
 TRAIN, TEST = 6000, 600  # scenes, as many as in the chapter
 STEPS, BATCH, POOL = 1600, 32, 20  # captions a batch; batches whose captions are dealt by length

@@ -1,13 +1,10 @@
 """Power, log-mel and MFCC: ``mmlib`` against librosa, torchaudio and scipy.
 
-    python -m benchmarks.spectrogram [--rounds 31]
-
 One signal of a minute, and a batch of 64 clips of four seconds, float32 at 16 kHz; 512-point
 transforms of 25 ms Hann windows every 10 ms, 64 mel bands, 20 coefficients, all alike. Each
 result is compared with librosa's before it is timed.
 """
 
-import argparse
 from collections.abc import Callable
 
 import librosa
@@ -17,11 +14,14 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from benchmarks.timing import interleave, store, versions
+from experiments.record import Table, versions
+from experiments.timing import interleave
 from mmlib.runtime import make_generator
 from mmlib.vision_audio import spectrogram
 from mmlib.vision_audio.spectrogram import Framing
 
+TITLE = "Sound features: our time, and how many times longer the others take"
+ROUNDS = 31
 RATE, BANDS, COEFFICIENTS = 16_000, 64, 20
 FRAMING = Framing(window="hann")
 FILTERS = spectrogram.mel_filters(FRAMING, BANDS)
@@ -88,10 +88,8 @@ def difference(signal: Tensor, feature: str, ours: Tensor) -> float:
     return float((ours - theirs).norm() / theirs.norm())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=31)
-    rounds = parser.parse_args().rounds
+def run(rounds: int) -> Table:
+    """Time all features of all signals."""
     rows = []
     for name, shape in SIGNALS.items():
         signal = torch.randn(shape, generator=make_generator(0))
@@ -109,9 +107,7 @@ def main() -> None:
             for who in ("librosa", "torchaudio", "scipy"):
                 row[who] = runs[who].median / ours if who in runs else None
             rows.append({**row, "difference": f"{off:.0e}"})
-    store(
-        "spectrogram",
-        title="Sound features: our time, and how many times longer the others take",
+    return Table(
         columns=[
             {"key": "signal", "label": "Signal"},
             {"key": "feature", "label": "Feature"},
@@ -126,10 +122,6 @@ def main() -> None:
             f"Medians over {rounds} interleaved rounds, torch with {torch.get_num_threads()} "
             "threads, each result dropped before the next call; the difference is relative, in "
             "norm.",
-            f"{versions('torch', 'torchaudio', 'librosa', 'scipy', 'numpy')}.",
+            versions("torch", "torchaudio", "librosa", "scipy", "numpy"),
         ],
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -25,6 +25,7 @@ MODELS = {
     "modulation": Modulated,
     "attention": StackedAttention,
 }
+SYSTEMS = ("most frequent answer", *MODELS)
 STEPS = {  # on the first questions, then on all
     "question only": (0, 200),
     "picture only": (0, 150),

@@ -1,20 +1,17 @@
 """Captioning with attention: batched beam search and hoisted training against the usual tutorial.
 
-    python -m benchmarks.captioning [--rounds 9]
-
 The tutorial's decoder has the same weights and is written as tutorials write it: the features pass
 their layer anew at every word, the vocabulary layer is called at every word, and beam search takes
 one picture at a time. The weights are random, the features 196 x 512, the vocabulary 10,000, a
 sentence has at most 20 words; both must say the very same sentences and find the same loss.
 """
 
-import argparse
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.timing import Runs, interleave, store, versions
+from experiments.record import Table, versions
+from experiments.timing import Runs, interleave
 from mmlib.randomness import global_randomness_from
 from mmlib.runtime import make_generator
 from mmlib.vision_text.attention import SHARP, AttentionConfig, AttentionDecoder
@@ -28,6 +25,8 @@ from mmlib.vision_text.captioning import (
     next_word_log_probability,
 )
 
+TITLE = "Captions with attention, 196 × 512 features, a vocabulary of 10,000"
+ROUNDS = 9
 CONFIG = AttentionConfig(  # what the tutorials have, and no more
     vocab=10_000,
     features=512,
@@ -215,10 +214,8 @@ def row(what: str, runs: dict[str, Runs], items: int) -> dict:
     return {"what": what, "mmlib": mine, "tutorial": theirs, "ratio": round(ratio, 1)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9, help="rounds that count")
-    rounds = parser.parse_args().rounds
+def run(rounds: int) -> Table:
+    """Time the search with three beams, and training."""
     searches = {beam: time_search(beam, rounds) for beam in (1, 3, 5)}
     rows = [
         row(f"beam search, beam {beam}, a picture", runs, PICTURES)
@@ -227,9 +224,7 @@ def main() -> None:
     rows.append(row(f"training step of {BATCH} captions", time_training(rounds), 1))
     words = searches[3]["mmlib"].results[0].words
     lengths = (words > END).sum(dim=1)
-    store(
-        "captioning",
-        title="Captions with attention, 196 × 512 features, a vocabulary of 10,000",
+    return Table(
         columns=[
             {"key": "what", "label": "Work"},
             {"key": "mmlib", "label": "mmlib (ms)", "digits": 1},
@@ -242,10 +237,6 @@ def main() -> None:
             f"words, in float64 identical in both (at beam 3 they have {int(lengths.min())} to "
             f"{int(lengths.max())} words). The losses of the training step are equal in float32.",
             f"Medians over {rounds} rounds, both in turn; {torch.get_num_threads()} threads.",
-            f"{versions('torch')}.",
+            versions("torch"),
         ],
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -15,6 +15,19 @@ from mmlib.vision_audio.soundnet import Lessons, Quiz, SoundNet, Videos
 from mmlib.world.scenes import KINDS, PLACES
 
 TITLE = "SoundNet: accuracy with 1, 5 and 20 labelled sounds of each class"
+SYSTEMS = (
+    "chance",
+    "13 MFCC",
+    "log-mel",
+    "untrained, pool1",
+    "untrained, pool5",
+    "shuffled frames, pool5",
+    "teacher of things only, pool5",
+    "teacher of places only, pool5",
+    "SoundNet, pool1",
+    "SoundNet, pool5",
+    "ceiling, told what sounds, pool5",
+)
 LABELS, DRAWS = (1, 5, 20), 5  # labelled sounds of each class, and how often they are drawn anew
 VIDEOS, KNOWN, NEW = 3000, 400, 500
 Features = dict[str, tuple[Tensor, Tensor]]  # of the sounds to label, and of those to measure on

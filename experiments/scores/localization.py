@@ -8,6 +8,20 @@ from mmlib.vision_audio.localization import Clips, Exam, Localizer, Maps
 from mmlib.world import soloists
 
 TITLE = "Sound source localization: pointing, cIoU and what the map does when the sound changes"
+SYSTEMS = (
+    "random",
+    "centre",
+    "saliency, no sound",
+    "shuffled sounds",
+    "any negatives",
+    "temperature 0.1",
+    "triplet",
+    "contrastive",
+    "1 % of boxes",
+    "10 % of boxes",
+    "50 % of boxes",
+    "all boxes, supervised",
+)
 TRAIN, CHECK, TEST = 4000, 250, 400
 FEWER = 400  # steps of the systems that are no better after more
 MARKED = {"1 % of boxes": 0.01, "10 % of boxes": 0.1, "50 % of boxes": 0.5}

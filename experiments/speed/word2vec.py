@@ -1,14 +1,11 @@
 """Word2vec: ``mmlib``'s trainer against gensim and against the loop of the usual tutorial.
 
-    MMLIB_DATA=<folder of the corpora> python -m benchmarks.word2vec [--rounds 3]
-
 All three read the same English corpora with the same settings. Words a second are words of the
 raw text times epochs over the whole time from sentences to vectors, as gensim counts them. The
 tutorial's loop is so slow that it gets a small part of the text and one epoch, and only its loop
 is timed, not its preparation.
 """
 
-import argparse
 import statistics
 
 import gensim.models
@@ -17,7 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.timing import interleave, store, versions
+from experiments.record import Table, versions
+from experiments.timing import interleave
 from mmlib.data.corpora import analogy_questions, english_corpus, word_pairs
 from mmlib.data.vocabulary import Vocabulary
 from mmlib.data.word_vectors import WordVectors
@@ -32,6 +30,8 @@ from mmlib.vision_text.word2vec import (
     train,
 )
 
+TITLE = "Skip-gram vectors from English text"
+ROUNDS = 3
 CONFIG = Word2VecConfig(threads=2)
 WARM_UP = 2_000  # sentences
 TUTORIAL = 3_000  # sentences of the tutorial's part of the text
@@ -115,12 +115,8 @@ def scores(results: list[WordVectors]) -> dict[str, str]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, help="rounds that count, 2 or more")
-    rounds = parser.parse_args().rounds
-    if rounds < 2:
-        parser.error(f"--rounds is {rounds}, the spread needs at least 2")
+def run(rounds: int) -> Table:
+    """Train on all corpora; the first round warms up on a small part."""
     sentences = english_corpus()
     words = sum(map(len, sentences))
     vocabulary = Vocabulary.from_sentences(sentences, min_count=CONFIG.min_count)
@@ -140,9 +136,7 @@ def main() -> None:
     speed["tutorial"] = sum(map(len, part)) / runs["tutorial"].median
     unscored = dict.fromkeys(("wordsim", "simlex", "analogies"))
     labels = {"mmlib": "mmlib", "gensim": "gensim", "tutorial": "nn.Embedding and autograd"}
-    store(
-        "word2vec",
-        title=f"Skip-gram vectors from {words:,} words of English, {CONFIG.epochs} epochs",
+    return Table(
         columns=[
             {"key": "trainer", "label": "Trainer"},
             {"key": "speed", "label": "Words/s"},
@@ -161,20 +155,17 @@ def main() -> None:
             for name, label in labels.items()
         ],
         notes=[
+            f"{words:,} words, {CONFIG.epochs} epochs.",
             f"Both with {CONFIG.threads} threads, {CONFIG.dim} values a vector, window "
             f"{CONFIG.window}, {CONFIG.negatives} negatives, words seen {CONFIG.min_count} times "
             f"or more; scores are mean ± standard deviation over {rounds} seeds.",
             f"Seconds of each round: {_seconds(runs, 'mmlib')} (mmlib), "
             f"{_seconds(runs, 'gensim')} (gensim).",
             f"The tutorial's loop ran on {sum(map(len, part)):,} of the words, once.",
-            f"{versions('torch', 'gensim', 'numpy')}.",
+            versions("torch", "gensim", "numpy"),
         ],
     )
 
 
 def _seconds(runs: dict, name: str) -> str:
     return ", ".join(f"{seconds:.1f}" for seconds in runs[name].seconds)
-
-
-if __name__ == "__main__":
-    main()

@@ -15,6 +15,8 @@ from mmlib.runtime import make_generator
 from mmlib.training import evaluate, fit
 
 TITLE = "Few labels: accuracy with 1, 5 and 20 labelled examples of each class"
+WAYS = ("raw input", "untrained", "pretrained", "from nothing")
+SYSTEMS = tuple(f"{sense}, {way}" for sense in ("eye", "ear") for way in WAYS)
 LABELS = (1, 5, 20)  # labelled examples of each class
 TEST = 800  # examples to measure on
 STEPS = 200  # of training from nothing
