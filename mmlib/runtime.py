@@ -5,6 +5,7 @@ command calls ``pick_device`` once, and every random choice takes a ``torch.Gene
 """
 
 import itertools
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -30,9 +31,15 @@ def make_generator(seed: int, *, device: torch.device | str = "cpu") -> torch.Ge
     Raises:
         ValueError: ``seed`` is not a whole number of 0 or more.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed is {seed!r}, it must be a whole number of 0 or more, such as 0")
-    return torch.Generator(device=device).manual_seed(seed)
+    try:  # NumPy's whole numbers are as good
+        whole = -1 if isinstance(seed, bool) else operator.index(seed)
+    except TypeError:
+        whole = -1
+    if not 0 <= whole < 2**64:
+        raise ValueError(
+            f"seed is {seed!r}, it must be a whole number of 0 or more and below 2**64, such as 0"
+        )
+    return torch.Generator(device=device).manual_seed(whole)
 
 
 @contextmanager

@@ -4,6 +4,8 @@
 the line, and returns the sizes by name.
 """
 
+import operator
+
 import torch
 from torch import Tensor
 
@@ -54,11 +56,30 @@ def check_shape(tensor: Tensor, axes: str, *, name: str) -> dict[str, int]:
     return sizes
 
 
-def check_floating(tensor: Tensor, *, name: str) -> None:
-    """Raise ``TypeError`` unless ``tensor`` holds real floating-point numbers."""
-    if not tensor.is_floating_point():
+def check_whole(value: int, *, name: str, least: int = 1) -> int:
+    """Return ``value`` as an ``int``: whole numbers of NumPy and torch pass, ``True`` does not.
+
+    Raises:
+        ValueError: it is no whole number, or below ``least``.
+    """
+    try:
+        whole = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        whole = None
+    if whole is None or whole < least:
+        raise ValueError(f"{name} is {value!r}, it must be a whole number of {least} or more")
+    return whole
+
+
+def check_floating(tensor: Tensor, *, name: str, bits: int = 16) -> None:
+    """Raise ``TypeError`` unless ``tensor`` holds real floating-point numbers of ``bits`` or more.
+
+    16 bits are too few for Fourier transforms and for files of sound, for example.
+    """
+    if not tensor.is_floating_point() or torch.finfo(tensor.dtype).bits < bits:
+        least = f" of {bits} bits or more" if bits > 16 else ""
         raise TypeError(
-            f"{name} has dtype {tensor.dtype}, it must be a floating-point type: "
+            f"{name} has dtype {tensor.dtype}, it must be a floating-point type{least}: "
             f"convert it with {name}.float()"
         )
 
@@ -74,3 +95,14 @@ def check_finite(tensor: Tensor, *, name: str) -> None:
             f"{name} has {int(bad.sum())} of {tensor.numel()} values that are NaN or infinite, "
             f"the first at index {where}: mend or drop them first"
         )
+
+
+def unit_length(vectors: Tensor, *, dim: int = -1) -> Tensor:
+    """Scale the vectors along ``dim`` to length one, however short or long; zero stays zero.
+
+    The largest entry becomes 1 first: the squares of tiny and of huge numbers do not fit their
+    type, and no fixed epsilon fits every scale. 16-bit numbers come back with 32.
+    """
+    vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+    largest = vectors.abs().amax(dim, keepdim=True)
+    return torch.nn.functional.normalize(vectors / largest.where(largest > 0, 1), dim=dim)

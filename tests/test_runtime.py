@@ -3,6 +3,7 @@
 import threading
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -30,7 +31,12 @@ def test_the_global_state_is_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("seed", [-1, 1.0, "0", True, None])
+def test_a_whole_number_of_numpy_is_a_seed():
+    same = (torch.rand(5, generator=make_generator(seed)) for seed in (3, np.int64(3)))
+    assert torch.equal(*same)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.0, "0", True, None, 2**64])
 def test_a_seed_that_is_no_whole_number_is_refused(seed):
     with pytest.raises(ValueError, match=rf"seed is {seed!r}, it must be a whole number of 0"):
         make_generator(seed)

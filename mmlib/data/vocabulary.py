@@ -18,6 +18,26 @@ from torch.nn import functional
 from mmlib.files import written_whole
 
 
+def word_lists(sentences: Iterable[Iterable[str]]) -> list[Sequence[str]]:
+    """Return ``sentences`` as a list of lists of words, so that an iterator can be read twice.
+
+    Raises:
+        TypeError: a sentence is one string or cannot be iterated, or a word is not a string.
+    """
+    lists = []
+    for number, sentence in enumerate(sentences):
+        if isinstance(sentence, str):
+            raise TypeError(f"sentence {number}, {sentence!r}, is one string: split it into words")
+        if not isinstance(sentence, Iterable):
+            raise TypeError(f"sentence {number} is {sentence!r}, not a list of words: drop it")
+        words = sentence if isinstance(sentence, list | tuple) else list(sentence)
+        for word in words:
+            if not isinstance(word, str):
+                raise TypeError(f"sentence {number} has the word {word!r}, not a string: drop it")
+        lists.append(words)
+    return lists
+
+
 class UnknownWordError(KeyError):
     """A word that the vocabulary lacks; the message names the words most like it."""
 
@@ -48,7 +68,7 @@ class Vocabulary:
     @classmethod
     def from_sentences(
         cls,
-        sentences: Iterable[Sequence[str]],
+        sentences: Iterable[Iterable[str]],
         *,
         min_count: int = 1,
         max_size: int | None = None,
@@ -64,14 +84,10 @@ class Vocabulary:
                 out and has their count. Without it, an unknown word is an error.
 
         Raises:
-            TypeError: a sentence is one string and not a list of words.
+            TypeError: a sentence is one string and not a list of words, or a word is no string.
             ValueError: no word is left.
         """
-        seen: Counter[str] = Counter()
-        for sentence in sentences:
-            if isinstance(sentence, str):
-                raise TypeError(f"the sentence {sentence!r} is one string: split it into words")
-            seen.update(sentence)
+        seen = Counter(chain.from_iterable(word_lists(sentences)))
         marked = seen.pop(unknown, 0)  # the text may use the unknown word itself
         ranked = sorted(seen.items(), key=lambda item: (-item[1], item[0]))
         room = None if max_size is None else max(0, max_size - (unknown is not None))
@@ -119,7 +135,7 @@ class Vocabulary:
             raise TypeError(f"{words!r} is one string: encode takes a list of words")
         return torch.tensor([self.number(word) for word in words], dtype=torch.int64)
 
-    def encode_known(self, sentences: Iterable[Sequence[str]]) -> tuple[Tensor, Tensor]:
+    def encode_known(self, sentences: Iterable[Iterable[str]]) -> tuple[Tensor, Tensor]:
         """Return a whole corpus as one long row of numbers; unknown words are dropped.
 
         Returns:
@@ -127,7 +143,7 @@ class Vocabulary:
             starts: int64 (sentences + 1,); sentence ``i`` is ``tokens[starts[i]:starts[i + 1]]``.
                 A sentence of which nothing is left is empty.
         """
-        sentences = list(sentences)
+        sentences = word_lists(sentences)
         numbers = map(self._number_of.get, chain.from_iterable(sentences), repeat(-1))
         numbers = torch.from_numpy(np.fromiter(numbers, np.int64))  # (words,), -1 is unknown
         known = numbers >= 0

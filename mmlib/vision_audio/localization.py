@@ -32,7 +32,7 @@ from mmlib.data.batches import Batches
 from mmlib.foundations.pretraining import Ear, Eye, describe, load_ear, load_eye, see
 from mmlib.metrics import consensus_iou, success_auc
 from mmlib.runtime import make_generator
-from mmlib.shapes import check_finite, check_floating, check_shape
+from mmlib.shapes import check_finite, check_floating, check_shape, check_whole
 from mmlib.training import History, fit, predict
 from mmlib.world import pictures
 from mmlib.world.scenes import Scenes
@@ -67,9 +67,7 @@ class LocalizerConfig:
 
     def __post_init__(self) -> None:
         for name in ("features", "heard", "shared", "hidden"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} is {value!r}, it must be a whole number of 1 or more")
+            object.__setattr__(self, name, check_whole(getattr(self, name), name=name))
         if not self.temperature > 0 or not self.floor >= 0:
             raise ValueError(
                 f"temperature is {self.temperature} and floor {self.floor}: the first must be "

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from mmlib import plotting
 from mmlib.runtime import worker_threads
-from mmlib.shapes import check_finite, check_floating, check_shape
+from mmlib.shapes import check_finite, check_floating, check_shape, check_whole
 
 FLOOR = 1e-10  # the smallest power that a level is given for: -100 dB
 SPAN = 80.0  # how far below the loudest of a spectrogram a level may fall, in decibels
@@ -40,9 +40,7 @@ class Framing:
 
     def __post_init__(self):
         for name in ("sample_rate", "window_length", "hop", "n_fft"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} is {value!r}, it must be a whole number of 1 or more")
+            object.__setattr__(self, name, check_whole(getattr(self, name), name=name))
         if self.window_length > self.n_fft:
             raise ValueError(
                 f"window_length is {self.window_length}, more than n_fft {self.n_fft}: "
@@ -114,7 +112,7 @@ def cut_frames(signal: Tensor, framing: Framing) -> Tensor:
 def _count_frames(signal: Tensor, framing: Framing) -> int:
     """Return how many frames the signal gives, if it is fit to be cut."""
     time = check_shape(signal, "... time", name="signal")["time"]
-    check_floating(signal, name="signal")
+    check_floating(signal, name="signal", bits=32)
     check_finite(signal, name="signal")
     least = {"none": framing.n_fft, "reflect": framing.overhang + 1, "constant": 1}
     if time < least[framing.padding]:
@@ -197,6 +195,7 @@ def log_mel(
     Returns:
         (..., bands, frames).
     """
+    _check_span(span)
     filters = _check_filters(filters, framing, like=signal)
     return _by_blocks(signal, framing, filters, lambda level: _cut_off(level, span), floor=FLOOR)
 
@@ -283,9 +282,13 @@ def to_decibels(
         span: how far below the loudest of its (freqs, frames) a level may fall; None: no cut.
 
     Raises:
-        ValueError: a power is negative or not a number.
+        ValueError: a power or ``span`` is negative or not a number, or ``reference`` or ``floor``
+            is not above 0.
     """
     check_shape(power, "... freqs frames", name="power")
+    _check_span(span)
+    if not (reference > 0 and floor > 0):
+        raise ValueError(f"reference is {reference} and floor {floor}: both must be above 0")
     if not (power >= 0).all():
         raise ValueError(
             "power has negative or NaN entries: pass |STFT|², not the STFT or decibels"
@@ -296,6 +299,11 @@ def to_decibels(
 
 def _decibels(power: Tensor, floor: float) -> Tensor:
     return 10 * torch.log10(power.clamp_min(floor))
+
+
+def _check_span(span: float | None) -> None:
+    if span is not None and not span >= 0:
+        raise ValueError(f"span is {span} dB, it must be 0 or more, or None for no cut")
 
 
 def _cut_off(level: Tensor, span: float | None) -> Tensor:
@@ -352,9 +360,10 @@ def mel_filters(
         (bands, freqs), 0 or more.
 
     Raises:
-        ValueError: the frequencies are out of order, or a triangle is so narrow that it holds no
-            frequency bin.
+        ValueError: ``bands`` is below 1, the frequencies are out of order, or a triangle is so
+            narrow that it holds no frequency bin.
     """
+    bands = check_whole(bands, name="bands")
     half_rate = framing.sample_rate / 2
     high = half_rate if high is None else high
     if not 0 <= low < high <= half_rate:
@@ -386,7 +395,7 @@ def dct_matrix(coefficients: int, bands: int) -> Tensor:
     Returns:
         (coefficients, bands); with coefficients = bands its transpose is its inverse.
     """
-    if not 1 <= coefficients <= bands:
+    if not 1 <= check_whole(coefficients, name="coefficients") <= bands:
         raise ValueError(
             f"coefficients is {coefficients}, it must lie between 1 and the {bands} bands"
         )
@@ -438,10 +447,14 @@ def istft(spectrum: Tensor, framing: Framing, *, time: int) -> Tensor:
     start = 0 if framing.padding == "none" else framing.n_fft // 2
     total = _overlap_add(frames * window, framing.hop)[..., start : start + time]
     weight = _overlap_add(weights, framing.hop)[..., start : start + time]
-    if weight.shape[-1] < time or weight.min() < 1e-8:
+    bare = (weight < 1e-8).nonzero().flatten().tolist()
+    if weight.shape[-1] < time or bare:
+        remedy = "lower the hop or ask for fewer samples"
+        if bare[:1] == [0]:  # a window that begins at 0
+            remedy = "the first sample lies under no window: make the STFT with padding='constant'"
         raise ValueError(
             f"{shape['frames']} frames with hop {framing.hop} and window {framing.window_length} "
-            f"do not cover {time} samples: lower the hop or ask for fewer samples"
+            f"do not cover {time} samples: {remedy}"
         )
     return total / weight
 

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmlib.shapes import check_floating, check_shape
+from mmlib.shapes import check_floating, check_shape, check_whole
 from mmlib.vision_text.captioning import PAD, check_captions, trace
 
 SHARP = 3.0  # on the learned weights of the scores, so that maps grow sharp sooner
@@ -80,13 +80,9 @@ class AttentionConfig:
 
     def __post_init__(self) -> None:
         for name in ("vocab", "features", "embedding", "hidden", "attention", "bends"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} is {value!r}, it must be a whole number of 1 or more")
+            object.__setattr__(self, name, check_whole(getattr(self, name), name=name))
         for name in ("trail", "traits"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise ValueError(f"{name} is {value!r}, it must be a whole number of 0 or more")
+            object.__setattr__(self, name, check_whole(getattr(self, name), name=name, least=0))
 
     @property
     def offered(self) -> int:

@@ -19,7 +19,7 @@ Everything below but ``ShowAndTell`` works with any *decoder*, a module that kee
   that follows it. With ``at`` (batch, time - 1) bool only where it is true: (places, vocab).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -28,8 +28,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d, cross_entropy
 
-from mmlib.data.vocabulary import Vocabulary
-from mmlib.shapes import check_floating, check_shape
+from mmlib.data.vocabulary import Vocabulary, word_lists
+from mmlib.shapes import check_floating, check_shape, check_whole
 
 MARKERS = ("<pad>", "<start>", "<end>")
 PAD, START, END = range(3)  # their numbers in a vocabulary of caption_vocabulary
@@ -44,12 +44,14 @@ class Told(NamedTuple):
     log_probability: Tensor  # (batch,) of the whole sentence, END included
 
 
-def caption_vocabulary(sentences: Sequence[Sequence[str]], *, min_count: int = 1) -> Vocabulary:
+def caption_vocabulary(sentences: Iterable[Iterable[str]], *, min_count: int = 1) -> Vocabulary:
     """Return the words of ``sentences`` with the three ``MARKERS`` before them.
 
     Raises:
+        TypeError: a sentence is no list of words.
         ValueError: a sentence holds a marker, or no word is left.
     """
+    sentences = word_lists(sentences)
     plain = Vocabulary.from_sentences(sentences, min_count=min_count)
     for marker in MARKERS:
         if marker in plain:
@@ -60,7 +62,7 @@ def caption_vocabulary(sentences: Sequence[Sequence[str]], *, min_count: int = 1
     return Vocabulary((*MARKERS, *plain.words), counts)
 
 
-def encode_captions(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary) -> Tensor:
+def encode_captions(sentences: Iterable[Iterable[str]], vocabulary: Vocabulary) -> Tensor:
     """Return the sentences as numbers, each between ``START`` and ``END``, padded with ``PAD``.
 
     Args:
@@ -70,10 +72,12 @@ def encode_captions(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary) 
         (captions, time) int64; time is the longest sentence's number of words plus 2.
 
     Raises:
+        TypeError: a sentence is no list of words.
         ValueError: there is no sentence, or the vocabulary has not the ``MARKERS`` first.
         UnknownWordError: a word is not in the vocabulary.
     """
-    if not len(sentences):
+    sentences = word_lists(sentences)
+    if not sentences:
         raise ValueError("sentences is empty: give one caption at least")
     if vocabulary.words[: len(MARKERS)] != MARKERS:
         raise ValueError(
@@ -310,10 +314,18 @@ def next_word_log_probability(
 
     ``PAD`` and ``START`` are never said. With ``must_end`` only ``END`` is, with ``must_say``
     (batch,) only that word; it keeps its probability, all others get none.
+
+    Raises:
+        ValueError: the logits hold NaN, which no search can compare.
     """
     forbidden = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
     forbidden[[PAD, START]] = True
     found = logits.masked_fill(forbidden, -torch.inf).log_softmax(dim=-1)
+    if bool(found.isnan().any()):
+        raise ValueError(
+            "the decoder's logits hold NaN or an infinity: its training has diverged, train it "
+            "anew with a lower learning rate"
+        )
     if must_end:
         must_say = torch.full_like(logits[:, 0], END).long()
     if must_say is not None:
@@ -344,8 +356,10 @@ def sample(
     Raises:
         ValueError: ``temperature`` is not positive.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature is {temperature}, it must be above 0; greedy is its limit")
+    if not 0 < temperature < torch.inf:
+        raise ValueError(
+            f"temperature is {temperature}, it must be above 0 and finite; greedy is its limit"
+        )
 
     def draw(found: Tensor) -> Tensor:
         chances = (found / temperature).softmax(dim=-1)
@@ -416,10 +430,12 @@ def beam_search(
         the best sentence of each picture and its log-probability (not divided).
 
     Raises:
-        ValueError: ``beam`` or ``longest`` is below 1.
+        ValueError: ``beam`` or ``longest`` is below 1, ``length_power`` is not 0 or more, or the
+            decoder's logits hold NaN.
     """
-    if beam < 1:
-        raise ValueError(f"beam is {beam}, keep 1 sentence at least")
+    beam = check_whole(beam, name="beam")
+    if not 0 <= length_power < torch.inf:
+        raise ValueError(f"length_power is {length_power}, it must be 0 or more, and finite")
     given = _given(begin, len(pictures), longest)
     beams = _Beams(len(pictures), beam, longest, length_power, pictures)
     state, words = decoder.start(pictures), torch.full_like(pictures[:, 0, 0, 0], START).long()
@@ -544,8 +560,7 @@ def trace(
 
 def _given(begin: Tensor | None, batch: int, longest: int) -> dict[int, Tensor]:
     """Return the words (batch,) that must be said at the first places."""
-    if longest < 1:
-        raise ValueError(f"longest is {longest}, a sentence needs room for 1 word at least")
+    check_whole(longest, name="longest")
     if begin is None:
         return {}
     begin = begin.expand(batch, -1) if begin.ndim == 1 else begin

@@ -11,7 +11,7 @@ time.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,9 +22,10 @@ from tqdm.auto import tqdm
 
 from mmlib import metrics
 from mmlib.data.corpora import WordPair
-from mmlib.data.vocabulary import Vocabulary
+from mmlib.data.vocabulary import Vocabulary, word_lists
 from mmlib.data.word_vectors import WordVectors
 from mmlib.runtime import worker_threads
+from mmlib.shapes import check_whole
 
 Token = TypeVar("Token")
 
@@ -186,9 +187,7 @@ class Word2VecConfig:
     def __post_init__(self) -> None:
         whole = ("dim", "window", "negatives", "epochs", "min_count", "threads")
         for name in (*whole, "block", "shared", "batch"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} is {value!r}, it must be a whole number of 1 or more")
+            object.__setattr__(self, name, check_whole(getattr(self, name), name=name))
         for name in ("learning_rate", "cap"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, it must be above 0")
@@ -227,7 +226,7 @@ def shared_negative_steps(
 
 
 def train(
-    sentences: Sequence[Sequence[str]],
+    sentences: Iterable[Iterable[str]],
     config: Word2VecConfig,
     *,
     generator: torch.Generator,
@@ -245,9 +244,11 @@ def train(
 
     Raises:
         TypeError: a sentence is one string, or a word is not a string.
-        ValueError: fewer than two words stand at least ``config.min_count`` times.
+        ValueError: fewer than two words stand at least ``config.min_count`` times, or no sentence
+            keeps two of them, so that there is no pair to learn from.
         FloatingPointError: training diverged.
     """
+    sentences = word_lists(sentences)
     vocabulary = Vocabulary.from_sentences(sentences, min_count=config.min_count)
     trainer = _Trainer(vocabulary, sentences, config, generator)
     seeds = torch.randint(2**62, (config.threads,), generator=generator).tolist()
@@ -267,6 +268,11 @@ def train(
     if not torch.isfinite(trainer.centres).all():
         raise FloatingPointError(
             f"training diverged: lower learning_rate ({config.learning_rate}) or cap ({config.cap})"
+        )
+    if not trainer.contexts.any():  # they begin at 0, and the first pair moves them
+        raise ValueError(
+            f"no pair was left to learn from: lower min_count ({config.min_count}), raise "
+            f"subsample ({config.subsample}), or give longer sentences"
         )
     return WordVectors(vocabulary.words, trainer.centres)
 

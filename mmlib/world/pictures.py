@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mmlib.shapes import check_whole
 from mmlib.world.backdrops import paint_backdrops
 from mmlib.world.figures import FIGURES, Parts
 from mmlib.world.scenes import KINDS, Scenes
@@ -241,5 +242,4 @@ def _union(parts: Parts) -> Tensor:
 
 def _check_size(size: int) -> None:
     """Refuse a picture too small to show anything."""
-    if isinstance(size, bool) or not isinstance(size, int) or size < 16:
-        raise ValueError(f"size is {size!r}, a picture needs a whole number of 16 pixels or more")
+    check_whole(size, name="size", least=16)

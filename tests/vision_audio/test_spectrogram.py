@@ -347,6 +347,14 @@ BAD_INPUT = {
     "'zeros'.*'constant'": lambda: Framing(padding="zeros"),
     "9000 Hz.*8000": lambda: spectrogram.mel_filters(DEFAULT, 40, high=9000),
     "bands hold no frequency bin": lambda: spectrogram.mel_filters(DEFAULT, 200),
+    "bands is 0, it must be": lambda: spectrogram.mel_filters(DEFAULT, 0),
+    "coefficients is 2.5": lambda: spectrogram.dct_matrix(2.5, 13),
+    "span is -1 dB": lambda: spectrogram.to_decibels(torch.ones(2, 2), span=-1),
+    "span is nan dB": lambda: spectrogram.log_mel(
+        noise(600), DEFAULT, spectrogram.mel_filters(DEFAULT), span=math.nan
+    ),
+    "reference is 0 and floor": lambda: spectrogram.to_decibels(torch.ones(2, 2), reference=0),
+    "sample_rate is 16000.0": lambda: Framing(sample_rate=16000.0),
     "'bark'": lambda: spectrogram.mel_filters(DEFAULT, scale="bark"),
     "14.*13 bands": lambda: spectrogram.dct_matrix(14, 13),
     "negative": lambda: spectrogram.to_decibels(-torch.ones(2, 2)),
@@ -368,9 +376,25 @@ def test_bad_input_is_refused_with_the_numbers(message):
         BAD_INPUT[message]()
 
 
-def test_a_signal_of_whole_numbers_is_refused():
-    with pytest.raises(TypeError, match=r"torch\.int64.*float"):
-        spectrogram.stft(torch.arange(600), DEFAULT)
+@pytest.mark.parametrize("dtype", [torch.int64, torch.half, torch.bfloat16])
+def test_a_signal_of_whole_numbers_or_half_precision_is_refused(dtype):
+    with pytest.raises(TypeError, match=rf"{dtype}.*32 bits or more.*float"):
+        spectrogram.stft(torch.ones(600, dtype=dtype), DEFAULT)
+
+
+def test_whole_numbers_of_numpy_make_a_framing():
+    assert Framing(hop=np.int64(160)) == DEFAULT
+
+
+@pytest.mark.parametrize("window", ["hann", "blackman"])
+def test_what_a_window_hides_at_the_ends_comes_back_with_the_remedy(window):
+    signal = noise(4000)
+    bare = Framing(window=window, padding="none")
+    with pytest.raises(ValueError, match=r"do not cover 3000 samples.*padding='constant'"):
+        spectrogram.istft(spectrogram.stft(signal, bare), bare, time=3000)
+    padded = Framing(window=window, padding="constant")
+    back = spectrogram.istft(spectrogram.stft(signal, padded), padded, time=4000)
+    torch.testing.assert_close(back, signal, rtol=0, atol=1e-5)
 
 
 def test_summary_is_mean_and_deviation_and_forgets_the_order():

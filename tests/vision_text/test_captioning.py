@@ -308,6 +308,27 @@ def test_gradients_reach_every_parameter_and_the_same_seed_gives_the_same():
         assert weight.grad.abs().sum() > 0, name
 
 
+def test_captions_that_can_be_read_once_only_become_the_same_numbers():
+    vocabulary = caption_vocabulary(iter(s) for s in SENTENCES)
+    assert vocabulary == caption_vocabulary(SENTENCES)
+    once = encode_captions((iter(s) for s in SENTENCES), vocabulary)
+    assert torch.equal(once, encode_captions(SENTENCES, vocabulary))
+    for bad in (["a dog"], [None], [["a", None]]):
+        with pytest.raises(TypeError, match="sentence 0"):
+            caption_vocabulary(bad)
+        with pytest.raises(TypeError, match="sentence 0"):
+            encode_captions(bad, vocabulary)
+
+
+def test_a_decoder_whose_logits_are_nan_is_refused(wild):
+    with torch.no_grad():
+        wild.tell.bias.fill_(float("nan"))
+    draw = {"generator": make_generator(0)}
+    for search, options in ((greedy, {}), (beam_search, {}), (sample, draw)):
+        with pytest.raises(ValueError, match=r"logits hold NaN .* diverged"):
+            search(wild, grids(2), **options)
+
+
 def test_bad_input_is_refused(wild):
     vocabulary, pictures = caption_vocabulary(SENTENCES), grids(2)
     with pytest.raises(ValueError, match="a sentence holds '<end>'"):
@@ -331,8 +352,11 @@ def test_bad_input_is_refused(wild):
         wild(pictures, torch.tensor([[3, 4], [START, 4]]))
     with pytest.raises(ValueError, match="temperature is 0"):
         sample(wild, pictures, generator=make_generator(0), temperature=0)
-    with pytest.raises(ValueError, match="beam is 0, keep 1"):
+    with pytest.raises(ValueError, match="beam is 0, it must be"):
         beam_search(wild, pictures, beam=0)
+    for power in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="length_power is"):
+            beam_search(wild, pictures, length_power=power)
     with pytest.raises(ValueError, match="longest is 0"):
         greedy(wild, pictures, longest=0)
     with pytest.raises(ValueError, match="at most 20 words, no markers"):

@@ -1,6 +1,9 @@
 """Gradients against autograd, formulas against gensim, and a trainer that learns what it should."""
 
+from contextlib import nullcontext
+
 import gensim.models
+import numpy as np
 import pytest
 import torch
 
@@ -286,12 +289,31 @@ def test_words_are_sorted_by_frequency_and_rare_ones_left_out():
         ([["same", "same", "same"]], ValueError, "only one word is frequent enough"),
         (["the quick brown fox"], TypeError, "is one string"),
         ([[1, 2, 1, 2]], TypeError, "not a string"),
+        ([["a", None]], TypeError, "sentence 0 has the word None, not a string"),
+        ([["a", float("nan")]], TypeError, "sentence 0 has the word nan, not a string"),
+        ([["a"], None], TypeError, "sentence 1 is None, not a list of words"),
+        ([["a"], ["b"]] * 3, ValueError, r"no pair .*: lower min_count \(2\), .* longer sentences"),
+        ([["a", "b"], ["x"], ["a"], ["b"], ["y"]], None, ""),
     ],
 )
 def test_a_corpus_that_teaches_nothing_is_refused(sentences, error, message):
     config = Word2VecConfig(**{**vars(TINY), "min_count": 2})
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) if error else nullcontext():
         train(sentences, config, generator=make_generator(0))
+
+
+def test_text_that_can_be_read_once_only_teaches_the_same():
+    sentences = twin_sentences(sentences=20)
+    once = train(sentences, TINY, generator=make_generator(0))
+    again = train((iter(s) for s in sentences), TINY, generator=make_generator(0))
+    assert again.words == once.words
+    assert torch.equal(again.vectors, once.vectors)
+
+
+def test_thinning_out_every_pair_is_refused():
+    config = Word2VecConfig(**{**vars(TINY), "subsample": 1e-12})
+    with pytest.raises(ValueError, match=r"raise subsample \(1e-12\)"):
+        train([["a", "b"]] * 50, config, generator=make_generator(0))
 
 
 @pytest.mark.parametrize(
@@ -348,3 +370,7 @@ def test_similarity_score_is_gensims(tmp_path):
     assert word2vec.similarity_score(vectors, pairs) == pytest.approx(theirs)
     with pytest.raises(ValueError, match="1 of 2 pairs are known, a correlation needs two"):
         word2vec.similarity_score(vectors, pairs[3:5])
+
+
+def test_whole_numbers_of_numpy_are_settings():
+    assert Word2VecConfig(dim=np.int64(7)).dim == 7
