@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666"]
 
 INK = "#767d87"  # grey that reads on a white page and on a dark one; the figures are see-through
-LABEL_PLACES = [  # beside a point, the best first: by how many points, and which side of the text
+LABEL_POSITIONS = [  # beside a point, the best first: by how many points, which side of the text
     ((3, 2), "left"), ((3, -7), "left"), ((-3, 2), "right"), ((-3, -7), "right"),
     ((6, -2), "left"), ((-6, -2), "right"), ((0, 4), "center"), ((0, -10), "center"),
 ]  # fmt: skip
@@ -186,7 +186,7 @@ def _label_points(ax: Axes, points: np.ndarray, words: Sequence[str]) -> None:
     for point, word in zip(points, words, strict=True):
         labels = [
             ax.annotate(word, point, offset, textcoords="offset points", fontsize=7, ha=side)
-            for offset, side in LABEL_PLACES
+            for offset, side in LABEL_POSITIONS
         ]
         boxes = [label.get_window_extent() for label in labels]
         covered = [box.count_contains(dots) + box.count_overlaps(taken) for box in boxes]

@@ -14,23 +14,23 @@ from torch import Tensor
 from mmlib.shapes import check_finite, check_shape
 
 
-class Answers(NamedTuple):
-    """What the classifier says of each item, and how sure it is of each class."""
+class Predictions(NamedTuple):
+    """The class that the classifier gives each item, and the probability of each class."""
 
-    labels: np.ndarray  # (others,), of the same kind as the training labels
+    labels: np.ndarray  # (others,), of the training labels' type
     probabilities: np.ndarray  # (others, classes), the classes in sorted order
 
 
 def linear_probe(
-    train: Tensor, labels: Sequence, test: Tensor, *, strength: float = 1.0
-) -> Answers:
+    train: Tensor, labels: Sequence, test: Tensor, *, inverse_penalty: float = 1.0
+) -> Predictions:
     """Train logistic regression on standardised features and return its answers on new ones.
 
     Args:
         train: (items, features), for training.
         labels: (items,), the class of each training item: numbers or words.
         test: (others, features).
-        strength: inverse of the ridge penalty; smaller is smoother.
+        inverse_penalty: scikit-learn's ``C``, one over the ridge penalty; smaller is smoother.
 
     Raises:
         ValueError: shapes do not fit, a value is not finite, or there is only one class.
@@ -44,14 +44,14 @@ def linear_probe(
         raise ValueError(f"labels have shape {labels.shape}, train has {size['items']} items")
     if len(np.unique(labels)) < 2:
         raise ValueError(f"all labels are {labels[0]!r}: a classifier needs two classes or more")
-    model = LogisticRegression(C=strength, max_iter=3000, tol=1e-3)
+    model = LogisticRegression(C=inverse_penalty, max_iter=3000, tol=1e-3)
     with threadpool_limits(1):  # two threads on such small products only wait for each other
         model = make_pipeline(StandardScaler(), model).fit(train.numpy(force=True), labels)
         items = test.numpy(force=True)
-        return Answers(model.predict(items), model.predict_proba(items))
+        return Predictions(model.predict(items), model.predict_proba(items))
 
 
-def answer_folds(features: Tensor, labels: Sequence, fold: Tensor) -> np.ndarray:
+def predict_folds(features: Tensor, labels: Sequence, fold: Tensor) -> np.ndarray:
     """Return for each item what a probe says that was trained on all folds but the item's own.
 
     Args:

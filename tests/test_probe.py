@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from mmlib.probe import answer_folds, few_label_scores, linear_probe
+from mmlib.probe import few_label_scores, linear_probe, predict_folds
 from mmlib.runtime import make_generator
 
 X = torch.randn(400, 6, generator=make_generator(0))
@@ -43,12 +43,12 @@ def test_labels_may_be_words():
 def test_every_fold_is_answered_by_the_others():
     labels = (X[:, 0] > 0).long().numpy()
     fold = torch.arange(400) % 4
-    answers = answer_folds(X, labels, fold)
+    answers = predict_folds(X, labels, fold)
     assert (answers == labels).mean() > 0.95
     alone = linear_probe(X[fold != 2], labels[fold != 2], X[fold == 2]).labels
     assert (answers[fold == 2] == alone).all()
     with pytest.raises(ValueError, match="one fold"):
-        answer_folds(X, labels, torch.zeros(400))
+        predict_folds(X, labels, torch.zeros(400))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Train the eye and the ear that ship with mmlib: make weights, or python tools/weights.py eye ear
+"""Train the encoders that ship with mmlib: make weights, or python tools/weights.py image audio
 
 Writes mmlib/foundations/weights: the weights in half precision, and report.json with what was
 measured on new scenes and the files' SHA-256. A run that was broken off goes on where it was. The
@@ -37,31 +37,33 @@ class Recipe:
     """How one of the two is trained."""
 
     make: Callable[[], nn.Module]
-    sense: Callable[[Scenes, torch.Generator], Tensor]  # scenes → pictures or waves
+    render: Callable[[Scenes, torch.Generator], Tensor]  # scenes → pictures or waves
     label: Callable[[Scenes], Tensor]
     steps: int
     batch_size: int
-    slots: int  # most things in a scene
+    slots: int  # most objects in a scene
     rate: float  # the highest learning rate
 
 
-def look(scenes: Scenes, generator: torch.Generator) -> Tensor:
+def draw(scenes: Scenes, generator: torch.Generator) -> Tensor:
     return pictures.draw(scenes, generator=generator)
 
 
-def listen(scenes: Scenes, generator: torch.Generator) -> Tensor:
-    return sounds.listen(scenes, seconds=SECONDS, generator=generator)
+def render(scenes: Scenes, generator: torch.Generator) -> Tensor:
+    return sounds.render(scenes, seconds=SECONDS, generator=generator)
 
 
 RECIPES = {
-    "eye": Recipe(pretraining.NamingEye, look, pretraining.word_labels, 3000, 64, 4, 4e-3),
-    "ear": Recipe(pretraining.NamingEar, listen, pretraining.heard_labels, 1200, 32, 3, 3e-3),
+    "image": Recipe(pretraining.ImageClassifier, draw, pretraining.word_labels, 3000, 64, 4, 4e-3),
+    "audio": Recipe(
+        pretraining.AudioClassifier, render, pretraining.sound_labels, 1200, 32, 3, 3e-3
+    ),
 }
 
 
 @dataclass
 class Scenery:
-    """Batches of scenes that are never seen twice, without the colour–kind pairs held out."""
+    """Batches of scenes that are never seen twice, without the colour–category pairs held out."""
 
     recipe: Recipe
     generator: torch.Generator
@@ -79,10 +81,10 @@ class Scenery:
 def example(
     recipe: Recipe, count: int, split: str, generator: torch.Generator
 ) -> tuple[Tensor, ...]:
-    """Return what ``naming_loss`` takes, for new scenes."""
+    """Return what ``pretraining_loss`` takes, for new scenes."""
     scenes = sampling.sample_scenes(count, generator=generator, slots=recipe.slots, split=split)
-    inputs = recipe.sense(scenes, generator)
-    return inputs, recipe.label(scenes), scenes.place, scenes.night.float()
+    inputs = recipe.render(scenes, generator)
+    return inputs, recipe.label(scenes), scenes.scene_class, scenes.night.float()
 
 
 def warm_then_cool(share: float) -> float:
@@ -100,7 +102,7 @@ def train(name: str) -> nn.Module:
     fit(
         model,
         Scenery(recipe, make_generator(1)),
-        pretraining.naming_loss,
+        pretraining.pretraining_loss,
         generator=make_generator(2),
         steps=recipe.steps,
         optimizer=torch.optim.AdamW(model.parameters(), lr=recipe.rate, weight_decay=1e-3),
@@ -114,21 +116,21 @@ def train(name: str) -> nn.Module:
 def measure(name: str, model: nn.Module, *, count: int = 1000) -> dict[str, float]:
     """Measure a model on new scenes of the training split: precision and accuracies."""
     recipe = RECIPES[name]
-    inputs, labels, place, night = example(recipe, count, "train", make_generator(3))
+    inputs, labels, scene_class, night = example(recipe, count, "train", make_generator(3))
     columns = predict(model, Batches(inputs, batch_size=100), _all_logits)
     words, around, dark = columns.split([labels.shape[1], 5, 1], dim=1)
     return {
         "mean average precision": float(average_precision_score(labels, words, average="macro")),
         "all words right": float(((words > 0) == (labels > 0)).all(dim=1).double().mean()),
-        "place": float((around.argmax(dim=1) == place).double().mean()),
+        "scene class": float((around.argmax(dim=1) == scene_class).double().mean()),
         "night": float(((dark[:, 0] > 0) == (night > 0)).double().mean()),
     }
 
 
 def _all_logits(model: nn.Module, batch: Tensor) -> Tensor:
     found = model(batch)
-    words = found.words if hasattr(found, "words") else found.kinds
-    return torch.cat([words, found.place, found.night[:, None]], dim=1)
+    words = found.words if hasattr(found, "words") else found.categories
+    return torch.cat([words, found.scene_class, found.night[:, None]], dim=1)
 
 
 def ship(name: str, model: nn.Module) -> None:
@@ -136,10 +138,10 @@ def ship(name: str, model: nn.Module) -> None:
     small = {key: value.half().contiguous() for key, value in model.state_dict().items()}
     data = save(small)
     pretraining.WEIGHTS.mkdir(exist_ok=True)
-    path = pretraining.WEIGHTS / f"{name}.safetensors"
+    path = pretraining.WEIGHTS / f"{name}_encoder.safetensors"
     with written_whole(path) as unfinished:
         Path(unfinished).write_bytes(data)
-    shipped = getattr(pretraining, f"load_naming_{name}")()
+    shipped = getattr(pretraining, f"load_{name}_classifier")()
     report_path = pretraining.WEIGHTS / "report.json"
     report = json.loads(report_path.read_text()) if report_path.is_file() else {}
     recipe = RECIPES[name]

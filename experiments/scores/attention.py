@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from mmlib.data.vocabulary import Vocabulary
-from mmlib.foundations.pretraining import load_eye, see
+from mmlib.foundations.pretraining import encode, load_image_encoder
 from mmlib.runtime import make_generator
 from mmlib.text_metrics import bleu
 from mmlib.training import fit
@@ -32,7 +32,7 @@ from mmlib.vision_text.captioning import (
     encode_captions,
 )
 from mmlib.world import mentions, pictures, sampling, words
-from mmlib.world.reading import judge, read
+from mmlib.world.reading import check_captions, parse
 from mmlib.world.scenes import Scenes
 
 TITLE = "Captions: Show and Tell, and a decoder that attends"
@@ -71,7 +71,7 @@ def make_world(count: int, seed: int, *, split: str, forms: tuple[str, ...], eac
     """Draw scenes of one to three things, look at them and describe each several times."""
     generator = make_generator(seed)
     scenes = sampling.sample_scenes(count, generator=generator, slots=3, split=split)
-    grids = see(load_eye(), pictures.draw(scenes, generator=generator))
+    grids = encode(load_image_encoder(), pictures.draw(scenes, generator=generator))
     told = words.captions(
         scenes, per_scene=each, generator=generator, forms=forms, left_to_right=True
     )
@@ -122,7 +122,7 @@ def inventories(model: nn.Module, world: World, vocabulary: Vocabulary, *, beam:
 
 def score_sentences(sentences: list[list[str]], world: World) -> dict[str, float]:
     """Return how true the captions are, overall and where several things are, and BLEU-4."""
-    exact = judge(sentences, world.scenes).exact.double()
+    exact = check_captions(sentences, world.scenes).exact.double()
     several = world.scenes.present.sum(dim=1) >= 2
     return {
         "exact": float(exact.mean()),
@@ -138,13 +138,13 @@ def score_relations(
     rows, openings = mentions.relation_openings(world.scenes)
     begun = encode_captions(openings, vocabulary)[:, 1:-1]
     told = beam_search(model, world.grids[rows], beam=beam, begin=begun)
-    found = judge(decode_captions(told.words, vocabulary), world.scenes[rows])
-    return found.share_right("relation")
+    found = check_captions(decode_captions(told.words, vocabulary), world.scenes[rows])
+    return found.precision("relation")
 
 
 def without_learning(train: World, test: World) -> dict[str, list[list[str]]]:
     """Return the captions of two systems that only repeat inventories that they have read."""
-    lists = [[c for c in each if read(c).form == "inventory"] for each in train.captions]
+    lists = [[c for c in each if parse(c).form == "inventory"] for each in train.captions]
     often = Counter(tuple(c) for each in lists for c in each).most_common(1)[0][0]
     theirs, mine = (normalize(w.grids.mean(dim=(2, 3)), dim=1) for w in (train, test))
     nearest = (mine @ theirs.T).argmax(dim=1).tolist()
@@ -200,16 +200,16 @@ def score_decoder(
     found["relation"] = score_relations(model, world, vocabulary, beam=beam)
     if isinstance(model, AttentionDecoder):
         named = mentions.find_mentions(sentences, world.scenes)
-        maps = attention.attention_maps(model, world.grids, told)[named.caption, named.place]
-        found["pointing"] = float(attention.points_at(maps, named.seen).double().mean())
+        maps = attention.attention_maps(model, world.grids, told)[named.caption, named.position]
+        found["pointing"] = float(attention.points_at(maps, named.masks).double().mean())
     return found
 
 
 def yardsticks(world: World) -> dict[str, float]:
     """Return how often a random pixel, and an ideal map, would point at what a caption names."""
     named = mentions.find_mentions([each[0] for each in world.captions], world.scenes)
-    best = attention.ideal_maps(named.seen, rows=8, columns=8)
+    best = attention.ideal_maps(named.masks, rows=8, columns=8)
     return {
-        "uniform map: pointing": float(named.seen.double().mean()),
-        "ideal map: pointing": float(attention.points_at(best, named.seen).double().mean()),
+        "uniform map: pointing": float(named.masks.double().mean()),
+        "ideal map: pointing": float(attention.points_at(best, named.masks).double().mean()),
     }

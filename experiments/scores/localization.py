@@ -5,7 +5,7 @@ import torch
 from mmlib.runtime import make_generator
 from mmlib.vision_audio import localization as loc
 from mmlib.vision_audio.localization import Clips, Exam, Localizer, Maps
-from mmlib.world import soloists
+from mmlib.world import single_source
 
 TITLE = "Sound source localization: pointing, cIoU and what the map does when the sound changes"
 SYSTEMS = (
@@ -30,9 +30,13 @@ MARKED = {"1 % of boxes": 0.01, "10 % of boxes": 0.1, "50 % of boxes": 0.5}
 def run(seed: int) -> dict[str, float]:
     """Return all measures by "system: measure"."""
     generator = make_generator(6000 + seed)
-    clips = loc.film(TRAIN, takes=soloists.record(64, generator=generator), generator=generator)
+    clips = loc.film(
+        TRAIN, recordings=single_source.synthesise(64, generator=generator), generator=generator
+    )
     check, exam = (
-        loc.make_exam(count, takes=soloists.record(12, generator=generator), generator=generator)
+        loc.make_exam(
+            count, recordings=single_source.synthesise(12, generator=generator), generator=generator
+        )
         for count in (CHECK, TEST)
     )
     models = {

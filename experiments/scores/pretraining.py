@@ -1,7 +1,8 @@
-"""Few labels: what a pretrained eye and ear are worth against beginning from nothing.
+"""Few labels: what pretrained encoders are worth against training from scratch.
 
-The eye must tell apart the 16 coloured kinds that its own training never showed (``held_out``), the
-ear how many kinds sound at once; both from a few labelled examples of each class.
+The image encoder must tell apart the 16 coloured categories that its own training never showed
+(``held_out``), the audio encoder how many categories sound at once; both from a few labelled
+examples of each class.
 """
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from mmlib.data.batches import Batches
 from mmlib.foundations import pretraining
-from mmlib.foundations.pretraining import Classifier, Ear, Eye
+from mmlib.foundations.pretraining import AudioEncoder, Classifier, ImageEncoder
 from mmlib.probe import linear_probe
 from mmlib.runtime import make_generator
 from mmlib.training import evaluate, fit
@@ -46,8 +47,8 @@ def from_nothing(
 def compare(sense: str, seed: int) -> dict[str, float]:
     """Return the accuracy of every way to learn from few labels, for one sense."""
     make, trained, world = {
-        "eye": (Eye, pretraining.load_eye(), pretraining.new_things),
-        "ear": (Ear, pretraining.load_ear(), pretraining.new_sounds),
+        "eye": (ImageEncoder, pretraining.load_image_encoder(), pretraining.held_out_objects),
+        "ear": (AudioEncoder, pretraining.load_audio_encoder(), pretraining.sound_mixtures),
     }[sense]
     generator = make_generator(1000 + seed)
     inputs, labels = world(1200, generator=generator)
@@ -57,12 +58,12 @@ def compare(sense: str, seed: int) -> dict[str, float]:
         untrained = make().eval()
     features = {
         "raw input": [x.flatten(1)[:, ::4] for x in (inputs, test)],
-        "untrained": [pretraining.describe(untrained, x) for x in (inputs, test)],
-        "pretrained": [pretraining.describe(trained, x) for x in (inputs, test)],
+        "untrained": [pretraining.extract_features(untrained, x) for x in (inputs, test)],
+        "pretrained": [pretraining.extract_features(trained, x) for x in (inputs, test)],
     }
     scores = {}
     for count in LABELS:
-        few = pretraining.few_of_each(labels, count)
+        few = pretraining.few_shot_indices(labels, count)
         for name, (train, new) in features.items():
             found = torch.as_tensor(linear_probe(train[few], labels[few], new).labels)
             scores[f"{sense}, {name}: {count}"] = float((found == truth).double().mean())

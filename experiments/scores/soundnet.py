@@ -7,12 +7,12 @@ of five places is it. All rows are read by the same linear classifier.
 import torch
 from torch import Tensor
 
-from mmlib.foundations.pretraining import load_naming_eye
+from mmlib.foundations.pretraining import load_image_classifier
 from mmlib.probe import few_label_scores
 from mmlib.runtime import make_generator
 from mmlib.vision_audio import soundnet, spectrogram
 from mmlib.vision_audio.soundnet import Lessons, Quiz, SoundNet, Videos
-from mmlib.world.scenes import KINDS, PLACES
+from mmlib.world.scenes import CATEGORIES, SCENE_CLASSES
 
 TITLE = "SoundNet: accuracy with 1, 5 and 20 labelled sounds of each class"
 SYSTEMS = (
@@ -36,13 +36,13 @@ Features = dict[str, tuple[Tensor, Tensor]]  # of the sounds to label, and of th
 def run(seed: int) -> dict[str, float]:
     """Return accuracies by "system: question, labels of each class"."""
     generator = make_generator(5000 + seed)
-    takes = soundnet.record(40, generator=generator)
-    videos = soundnet.film(VIDEOS, takes=takes, generator=generator)
-    taught = soundnet.teach(load_naming_eye(), videos.pictures)
+    recordings = soundnet.synthesise(40, generator=generator)
+    videos = soundnet.film(VIDEOS, recordings=recordings, generator=generator)
+    taught = soundnet.teach(load_image_classifier(), videos.pictures)
     quizzes = [
-        soundnet.new_sounds(
+        soundnet.sound_mixtures(
             count,
-            takes=soundnet.record(16, generator=generator, seconds=1.5),
+            recordings=soundnet.synthesise(16, generator=generator, seconds=1.5),
             generator=generator,
         )
         for count in (KNOWN, NEW)
@@ -107,7 +107,7 @@ def layers(student: SoundNet, known: Quiz, new: Quiz, *, name: str) -> Features:
 
 def score(features: Features, known: Quiz, new: Quiz, seed: int) -> dict[str, float]:
     """Return the mean accuracy over the draws of few labels for each system and question."""
-    asked = {"thing": ("loudest", len(KINDS)), "place": ("place", len(PLACES))}
+    asked = {"thing": ("loudest", len(CATEGORIES)), "place": ("place", len(SCENE_CLASSES))}
     columns = {
         f"{q}, {n}": (key, classes, n) for q, (key, classes) in asked.items() for n in LABELS
     }

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from mmlib.data.vocabulary import Vocabulary
-from mmlib.foundations.pretraining import load_naming_eye, see
+from mmlib.foundations.pretraining import encode, load_image_classifier
 from mmlib.runtime import make_generator
 from mmlib.vision_text import vqa
 from mmlib.vision_text.vqa import Modulated, PointWise, StackedAttention
 from mmlib.world import pictures
+from mmlib.world.balanced_pairs import BalancedPairs, balanced_pairs
 from mmlib.world.questions import TYPES, ask
-from mmlib.world.twins import Twins, balanced_pairs
 
 TITLE = "Visual question answering: two streams multiplied, modulation, and glimpses"
 TRAIN, TEST, PAIRS = 10_000, 3000, 300  # scenes, scenes, pairs of them
@@ -37,7 +37,7 @@ STEPS = {  # on the first questions, then on all
 
 def run(seed: int) -> dict[str, float]:
     """Return the accuracy by "model: type", "all", and of both answers to balanced pairs."""
-    eye = vqa.NamingGrid(load_naming_eye())
+    eye = vqa.NamingGrid(load_image_classifier())
     generator = make_generator(4000 + seed)
     training = vqa.make_quiz(
         TRAIN,
@@ -55,7 +55,7 @@ def run(seed: int) -> dict[str, float]:
     ]
     _, questions, _ = vqa.examples(test.grids, test.questions, vocabulary)
     pairs = balanced_pairs(PAIRS, generator=generator, split="train")
-    sides = [see(eye, pictures.draw(scenes, generator=generator)) for scenes in pairs[:2]]
+    sides = [encode(eye, pictures.draw(scenes, generator=generator)) for scenes in pairs[:2]]
     guesses = vqa.most_frequent_answers(training.questions, test.questions)
     scores = by_type("most frequent answer", guesses, test)
     for name, make in MODELS.items():
@@ -72,7 +72,7 @@ def run(seed: int) -> dict[str, float]:
 
 
 def both_right(
-    model: nn.Module, sides: list[Tensor], pairs: Twins, vocabulary: Vocabulary
+    model: nn.Module, sides: list[Tensor], pairs: BalancedPairs, vocabulary: Vocabulary
 ) -> float:
     """Return the share of balanced pairs of which both answers are right."""
     asked = vqa.encode_questions([[question.text] for question in pairs.questions], vocabulary)

@@ -15,7 +15,7 @@ STRIDE = 32  # pixels of the picture a cell of the grid is wide and high
 _MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, R G B
 
 
-class ImageNetEye(nn.Module):
+class ImageNetEncoder(nn.Module):
     """From pictures to the last grid of features of a ResNet, before it is pooled and classified.
 
     Args:
@@ -48,7 +48,7 @@ class ImageNetEye(nn.Module):
         return self.layers((pictures - self.mean) / self.spread)
 
 
-def load_imagenet_eye() -> ImageNetEye:
+def load_imagenet_encoder() -> ImageNetEncoder:
     """Return a ResNet-18 with its ImageNet weights as an eye, in evaluation mode.
 
     Raises:
@@ -67,4 +67,4 @@ def load_imagenet_eye() -> ImageNetEye:
             f"and try again, or put {ResNet18_Weights.IMAGENET1K_V1.url} into "
             f"{torch.hub.get_dir()}/checkpoints"
         ) from error
-    return ImageNetEye(network).eval()
+    return ImageNetEncoder(network).eval()

@@ -1,12 +1,13 @@
-"""An eye and an ear, trained once on the little world and used by the chapters that follow.
+"""An image encoder and an audio encoder, trained once on the little world, used by later chapters.
 
-Book: ``notebooks/foundations/01_pretraining``. The eye is a small convolutional network from a
-picture to a grid of features. It is trained on *words without places*: which kinds, colours and
-coloured kinds ("red bird") a picture shows, never where. The word a cell of the grid would give is
-pooled over the picture by a noisy-or, as Fang et al. (CVPR 2015, section 3) do to find the words of
-captions; where each word belongs, the network must find out itself. Colour–kind pairs that the
-world holds out (``scenes.held_out``) are in none of its pictures. The ear is a small network from a
-waveform to a few features a second, trained on which kinds one hears and in what place.
+Book: ``notebooks/foundations/03_pretraining``. The image encoder is a small convolutional network
+from a picture to a grid of features. It is trained on *words without positions*: which categories,
+colours and coloured categories ("red bird") a picture shows, never where. The word a cell of the
+grid would give is pooled over the picture by a noisy-or, as Fang et al. (CVPR 2015, section 3) do
+to find the words of captions; where each word belongs, the network must find out itself.
+Colour–category pairs that the world holds out (``scenes.held_out``) are in none of its pictures.
+The audio encoder is a small network from a waveform to a few features a second, trained on which
+categories sound and in what scene class.
 
 The weights of both lie beside this module in half precision; ``make weights`` trains them again
 (tools/weights.py).
@@ -26,55 +27,63 @@ from mmlib.data.batches import Batches
 from mmlib.shapes import check_floating, check_shape
 from mmlib.training import predict
 from mmlib.world import pictures, sampling, sounds
-from mmlib.world.scenes import COLOURS, KINDS, PLACES, Scenes, held_out
+from mmlib.world.scenes import CATEGORIES, COLOURS, SCENE_CLASSES, Scenes, held_out
 
-STRIDE = 8  # pixels of the picture a cell of the eye's grid is wide and high
+STRIDE = 8  # pixels of the picture a cell of the encoder's grid is wide and high
 SAMPLE_RATE = 16_000
-WEIGHTS = Path(__file__).parent / "weights"  # eye.safetensors, ear.safetensors, report.json
+WEIGHTS = Path(__file__).parent / "weights"
 
-_PAIRS = [(kind, colour) for kind in range(len(KINDS)) for colour in range(len(COLOURS))]
-# The coloured kinds that the eye may see in training, as indices into KINDS and COLOURS.
-SEEN_PAIRS = tuple(p for p in _PAIRS if not held_out(*map(torch.tensor, p)))
-NEW_PAIRS = tuple(p for p in _PAIRS if p not in SEEN_PAIRS)  # the others
-WORDS = (*KINDS, *COLOURS, *(f"{COLOURS[colour]} {KINDS[kind]}" for kind, colour in SEEN_PAIRS))
+_PAIRS = [
+    (category, colour) for category in range(len(CATEGORIES)) for colour in range(len(COLOURS))
+]
+# The colour–category pairs that occur in training, as indices into CATEGORIES and COLOURS.
+TRAIN_PAIRS = tuple(p for p in _PAIRS if not held_out(*map(torch.tensor, p)))
+HELD_OUT_PAIRS = tuple(p for p in _PAIRS if p not in TRAIN_PAIRS)  # the others
+WORDS = (
+    *CATEGORIES,
+    *COLOURS,
+    *(f"{COLOURS[colour]} {CATEGORIES[category]}" for category, colour in TRAIN_PAIRS),
+)
 
 
 @dataclass(frozen=True)
-class EyeConfig:
-    """The size of an eye: the channels of its three stages."""
+class ImageEncoderConfig:
+    """The size of an image encoder: the channels of its three stages."""
 
     low: int = 32  # edges and colours, at half the picture's resolution
     middle: int = 64  # parts, at a quarter
-    top: int = 128  # things, at an eighth: the features of the grid
+    top: int = 128  # objects, at an eighth: the features of the grid
 
 
-class Seen(NamedTuple):
-    """What an eye that learned words says of pictures, all logits."""
+class ImageLogits(NamedTuple):
+    """What an image classifier says of pictures, all logits."""
 
     cells: Tensor  # (batch, words, rows, columns): is this word here?
     words: Tensor  # (batch, words): is this word anywhere? in the order of WORDS
-    place: Tensor  # (batch, places)
+    scene_class: Tensor  # (batch, scene classes)
     night: Tensor  # (batch,)
 
 
-class Heard(NamedTuple):
-    """What an ear says of waveforms, all logits."""
+class AudioLogits(NamedTuple):
+    """What an audio classifier says of waveforms, all logits."""
 
-    kinds: Tensor  # (batch, kinds): does one hear this kind?
-    place: Tensor  # (batch, places)
+    categories: Tensor  # (batch, categories): does this category sound?
+    scene_class: Tensor  # (batch, scene classes)
     night: Tensor  # (batch,)
 
 
-class Eye(nn.Module):
+class ImageEncoder(nn.Module):
     """From pictures to a grid of features: three stages of convolutions, each halving the sides."""
 
-    def __init__(self, config: EyeConfig | None = None) -> None:
+    def __init__(self, config: ImageEncoderConfig | None = None) -> None:
         super().__init__()
-        config = config or EyeConfig()
+        config = config or ImageEncoderConfig()
         self.features = config.top
-        self.low = _step_down(3, config.low, kernel=6)
-        self.middle = nn.Sequential(_step_down(config.low, config.middle), _Refine(config.middle))
-        self.top = nn.Sequential(_step_down(config.middle, config.top), _Refine(config.top))
+        self.low = _downsample(3, config.low, kernel=6)
+        self.middle = nn.Sequential(
+            _downsample(config.low, config.middle), _ResidualBlock(config.middle)
+        )
+        self.top = nn.Sequential(_downsample(config.middle, config.top), _ResidualBlock(config.top))
 
     def stages(self, pictures: Tensor) -> list[Tensor]:
         """Return the outputs of the three stages, the grid of ``forward`` last."""
@@ -105,26 +114,26 @@ class Eye(nn.Module):
         return self.stages(pictures)[-1]
 
 
-class NamingEye(nn.Module):
-    """An eye with what it is trained by: a layer that gives each cell words, and pools them."""
+class ImageClassifier(nn.Module):
+    """A multi-label classifier: an image encoder and a layer that gives each cell words, pooled."""
 
-    def __init__(self, eye: Eye | None = None) -> None:
+    def __init__(self, encoder: ImageEncoder | None = None) -> None:
         super().__init__()
-        self.eye = eye or Eye()
-        self.words = nn.Conv2d(self.eye.features, len(WORDS), 1)
-        self.surroundings = nn.Linear(self.eye.features, len(PLACES) + 1)
+        self.encoder = encoder or ImageEncoder()
+        self.words = nn.Conv2d(self.encoder.features, len(WORDS), 1)
+        self.scene = nn.Linear(self.encoder.features, len(SCENE_CLASSES) + 1)
         # at first no cell gives any word: 64 cells of a half each would be a certain yes
         nn.init.constant_(self.words.bias, -6.0)
 
-    def forward(self, pictures: Tensor) -> Seen:
-        """Say which words each picture deserves, where, and in what place and time it is."""
-        grid = self.eye(pictures)
+    def forward(self, pictures: Tensor) -> ImageLogits:
+        """Say which words hold for each picture, where, and its scene class and time of day."""
+        grid = self.encoder(pictures)
         cells = self.words(grid)
-        around = self.surroundings(grid.mean(dim=(2, 3)))
-        return Seen(cells, noisy_or(cells), around[:, :-1], around[:, -1])
+        around = self.scene(grid.mean(dim=(2, 3)))
+        return ImageLogits(cells, noisy_or(cells), around[:, :-1], around[:, -1])
 
 
-class Ear(nn.Module):
+class AudioEncoder(nn.Module):
     """From waveforms to features over time: convolutions over the logarithmic power spectrum.
 
     The spectrum is taken from windows of 25 ms, one every 10 ms; two layers halve the rate.
@@ -137,9 +146,9 @@ class Ear(nn.Module):
         super().__init__()
         self.register_buffer("hann", torch.hann_window(self.window), persistent=False)
         bins = self.fft // 2 + 1
-        self.low = _listen_on(bins, 64, kernel=5)
-        self.middle = _listen_on(64, 96, kernel=5)
-        self.top = _listen_on(96, self.features, kernel=3, stride=1)
+        self.low = _downsample_time(bins, 64, kernel=5)
+        self.middle = _downsample_time(64, 96, kernel=5)
+        self.top = _downsample_time(96, self.features, kernel=3, stride=1)
 
     def stages(self, waves: Tensor) -> list[Tensor]:
         """Return the logarithmic spectrum and the outputs of the three stages."""
@@ -173,19 +182,21 @@ class Ear(nn.Module):
         return self.stages(waves)[-1]
 
 
-class NamingEar(nn.Module):
-    """An ear with what it is trained by: which kinds sound, in what place, by day or by night."""
+class AudioClassifier(nn.Module):
+    """A multi-label classifier of sounds: categories, scene class, day or night."""
 
-    def __init__(self, ear: Ear | None = None) -> None:
+    def __init__(self, encoder: AudioEncoder | None = None) -> None:
         super().__init__()
-        self.ear = ear or Ear()
-        self.head = nn.Linear(2 * self.ear.features, len(KINDS) + len(PLACES) + 1)
+        self.encoder = encoder or AudioEncoder()
+        self.head = nn.Linear(2 * self.encoder.features, len(CATEGORIES) + len(SCENE_CLASSES) + 1)
 
-    def forward(self, waves: Tensor) -> Heard:
-        """Say of each waveform what is heard in it."""
-        found = self.head(pooled(self.ear(waves)))
-        kinds, place, night = found.split([len(KINDS), len(PLACES), 1], dim=1)
-        return Heard(kinds, place, night[:, 0])
+    def forward(self, waves: Tensor) -> AudioLogits:
+        """Say which categories sound in each waveform, in which scene class, by day or night."""
+        found = self.head(pooled(self.encoder(waves)))
+        categories, scene_class, night = found.split(
+            [len(CATEGORIES), len(SCENE_CLASSES), 1], dim=1
+        )
+        return AudioLogits(categories, scene_class, night[:, 0])
 
 
 def pooled(features: Tensor) -> Tensor:
@@ -216,67 +227,67 @@ def noisy_or(cells: Tensor) -> Tensor:
 
 def word_labels(scenes: Scenes) -> Tensor:
     """Return which of ``WORDS`` hold for each scene, (scenes, words), 0 or 1 as float."""
-    lookup = torch.full((len(KINDS), len(COLOURS)), len(WORDS))
-    for number, (kind, colour) in enumerate(SEEN_PAIRS):
-        lookup[kind, colour] = len(KINDS) + len(COLOURS) + number
+    lookup = torch.full((len(CATEGORIES), len(COLOURS)), len(WORDS))
+    for number, (category, colour) in enumerate(TRAIN_PAIRS):
+        lookup[category, colour] = len(CATEGORIES) + len(COLOURS) + number
     labels = torch.zeros(len(scenes), len(WORDS) + 1, device=scenes.device)  # last: nothing
     columns = (
-        scenes.kind,
-        len(KINDS) + scenes.colour,
-        lookup.to(scenes.device)[scenes.kind, scenes.colour],
+        scenes.category,
+        len(CATEGORIES) + scenes.colour,
+        lookup.to(scenes.device)[scenes.category, scenes.colour],
     )
     for column in columns:
         labels.scatter_(1, torch.where(scenes.present, column, len(WORDS)), 1.0)
     return labels[:, :-1]
 
 
-def heard_labels(scenes: Scenes) -> Tensor:
-    """Return which kinds sound in each scene, (scenes, kinds), 0 or 1 as float."""
-    labels = torch.zeros(len(scenes), len(KINDS) + 1, device=scenes.device)
-    labels.scatter_(1, torch.where(scenes.sounding, scenes.kind, len(KINDS)), 1.0)
+def sound_labels(scenes: Scenes) -> Tensor:
+    """Return which categories sound in each scene, (scenes, categories), 0 or 1 as float."""
+    labels = torch.zeros(len(scenes), len(CATEGORIES) + 1, device=scenes.device)
+    labels.scatter_(1, torch.where(scenes.sounding, scenes.category, len(CATEGORIES)), 1.0)
     return labels[:, :-1]
 
 
-def naming_loss(model: NamingEye | NamingEar, batch: tuple[Tensor, ...]) -> Tensor:
-    """Return the loss that pretrains an eye or an ear.
+def pretraining_loss(model: ImageClassifier | AudioClassifier, batch: tuple[Tensor, ...]) -> Tensor:
+    """Return the loss that pretrains an image or an audio encoder.
 
     Args:
-        batch: pictures or waves; the labels of ``word_labels`` or ``heard_labels``; the place's
-            index; whether it is night, 0.0 or 1.0.
+        batch: pictures or waves; the labels of ``word_labels`` or ``sound_labels``; the scene
+            class's index; whether it is night, 0.0 or 1.0.
 
     Returns:
-        a scalar: the cross-entropies of all words, summed, plus those of place and night.
+        a scalar: the cross-entropies of all words, summed, plus those of scene class and night.
     """
-    inputs, labels, place, night = batch
+    inputs, labels, scene_class, night = batch
     found = model(inputs)
-    logits = found.words if isinstance(found, Seen) else found.kinds
+    logits = found.words if isinstance(found, ImageLogits) else found.categories
     words = binary_cross_entropy_with_logits(logits, labels, reduction="sum") / len(labels)
-    around = cross_entropy(found.place, place)
+    around = cross_entropy(found.scene_class, scene_class)
     return words + around + binary_cross_entropy_with_logits(found.night, night)
 
 
-def load_eye() -> Eye:
-    """Return the eye that ships with the package, trained, in evaluation mode.
+def load_image_encoder() -> ImageEncoder:
+    """Return the image encoder that ships with the package, trained, in evaluation mode.
 
     Raises:
         FileNotFoundError: the weights are not there; the error says how to make them.
     """
-    return load_naming_eye().eye
+    return load_image_classifier().encoder
 
 
-def load_naming_eye() -> NamingEye:
-    """Return the shipped eye with the layer that names what it sees, in evaluation mode."""
-    return _loaded(NamingEye(), "eye")
+def load_image_classifier() -> ImageClassifier:
+    """Return the shipped image encoder with its classification layers, in evaluation mode."""
+    return _loaded(ImageClassifier(), "image_encoder")
 
 
-def load_ear() -> Ear:
-    """Return the ear that ships with the package, trained, in evaluation mode."""
-    return load_naming_ear().ear
+def load_audio_encoder() -> AudioEncoder:
+    """Return the audio encoder that ships with the package, trained, in evaluation mode."""
+    return load_audio_classifier().encoder
 
 
-def load_naming_ear() -> NamingEar:
-    """Return the shipped ear with the layer that names what it hears, in evaluation mode."""
-    return _loaded(NamingEar(), "ear")
+def load_audio_classifier() -> AudioClassifier:
+    """Return the shipped audio encoder with its classification layer, in evaluation mode."""
+    return _loaded(AudioClassifier(), "audio_encoder")
 
 
 def report() -> dict:
@@ -284,63 +295,63 @@ def report() -> dict:
     return json.loads((WEIGHTS / "report.json").read_text())
 
 
-def see(eye: nn.Module, pictures: Tensor, *, batch_size: int = 32) -> Tensor:
+def encode(encoder: nn.Module, pictures: Tensor, *, batch_size: int = 32) -> Tensor:
     """Return the grids of many pictures, (pictures, features, rows, columns), on the CPU.
 
-    A frozen eye need look at each picture only once: what is trained afterwards reads the grids.
+    A frozen encoder needs each picture only once: what is trained afterwards reads the grids.
     Few pictures at a time are quicker than many: what comes between stays in the processor's cache.
     """
     batches = Batches(pictures, batch_size=batch_size)
-    return predict(eye, batches, lambda model, batch: model(batch).contiguous())
+    return predict(encoder, batches, lambda model, batch: model(batch).contiguous())
 
 
-def new_things(count: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return pictures of one thing each, of pairs that no training shows, and which pair it is.
+def held_out_objects(count: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return pictures of one object each, of pairs that no training shows, and which pair it is.
 
     Returns:
-        (count, 3, 64, 64) pictures and (count,) indices into ``NEW_PAIRS``.
+        (count, 3, 64, 64) pictures and (count,) indices into ``HELD_OUT_PAIRS``.
     """
     scenes = sampling.sample_scenes(count, generator=generator, slots=1, split="held out")
-    lookup = torch.full((len(KINDS), len(COLOURS)), -1)
-    for number, pair in enumerate(NEW_PAIRS):
+    lookup = torch.full((len(CATEGORIES), len(COLOURS)), -1)
+    for number, pair in enumerate(HELD_OUT_PAIRS):
         lookup[pair] = number
-    return pictures.draw(scenes, generator=generator), lookup[scenes.kind, scenes.colour][:, 0]
+    return pictures.draw(scenes, generator=generator), lookup[scenes.category, scenes.colour][:, 0]
 
 
-def new_sounds(count: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return a second of sound each, (count, 16000), and how many kinds it holds, 0 to 3."""
+def sound_mixtures(count: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return a second of sound each, (count, 16000), and how many categories it holds, 0 to 3."""
     scenes = sampling.sample_scenes(count, generator=generator, slots=3, sounding=0.75)
-    waves = sounds.listen(scenes, seconds=1.0, generator=generator)
-    return waves, heard_labels(scenes).sum(dim=1).long()
+    waves = sounds.render(scenes, seconds=1.0, generator=generator)
+    return waves, sound_labels(scenes).sum(dim=1).long()
 
 
-def few_of_each(labels: Tensor, count: int) -> Tensor:
+def few_shot_indices(labels: Tensor, count: int) -> Tensor:
     """Return where the first ``count`` examples of each class stand in ``labels`` (items,).
 
     Raises:
         ValueError: a class has fewer examples.
     """
-    places = []
+    chosen = []
     for label in labels.unique():
         found = (labels == label).nonzero()[:, 0]
         if len(found) < count:
             raise ValueError(
                 f"class {int(label)} has {len(found)} examples, {count} are asked for: draw more"
             )
-        places.append(found[:count])
-    return torch.cat(places)
+        chosen.append(found[:count])
+    return torch.cat(chosen)
 
 
 class Classifier(nn.Module):
-    """An eye or an ear with one linear layer on its pooled features."""
+    """An encoder with one linear layer on its pooled features."""
 
-    def __init__(self, body: nn.Module, classes: int) -> None:
+    def __init__(self, encoder: nn.Module, classes: int) -> None:
         super().__init__()
-        self.body, self.head = body, nn.Linear(2 * body.features, classes)
+        self.encoder, self.head = encoder, nn.Linear(2 * encoder.features, classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return (batch, classes) logits for pictures or waves."""
-        return self.head(pooled(self.body(inputs)))
+        return self.head(pooled(self.encoder(inputs)))
 
 
 def classify_loss(model: Classifier, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -349,10 +360,10 @@ def classify_loss(model: Classifier, batch: tuple[Tensor, Tensor]) -> Tensor:
     return cross_entropy(model(inputs), classes)
 
 
-def describe(body: nn.Module, inputs: Tensor, *, batch_size: int = 32) -> Tensor:
-    """Return what a frozen eye or ear makes of inputs, pooled: (items, 2 · features)."""
+def extract_features(encoder: nn.Module, inputs: Tensor, *, batch_size: int = 32) -> Tensor:
+    """Return a frozen encoder's features of the inputs, pooled: (items, 2 · features)."""
     batches = Batches(inputs, batch_size=batch_size)
-    return predict(body, batches, lambda model, batch: pooled(model(batch)))
+    return predict(encoder, batches, lambda model, batch: pooled(model(batch)))
 
 
 def _loaded(model: nn.Module, name: str) -> nn.Module:
@@ -363,7 +374,7 @@ def _loaded(model: nn.Module, name: str) -> nn.Module:
     return model.eval()
 
 
-class _Refine(nn.Module):
+class _ResidualBlock(nn.Module):
     """A convolution whose result is added to what came in."""
 
     def __init__(self, channels: int) -> None:
@@ -375,17 +386,17 @@ class _Refine(nn.Module):
         return torch.relu(features + self.norm(self.conv(features)))
 
 
-def _step_down(channels: int, more: int, *, kernel: int = 4) -> nn.Sequential:
+def _downsample(channels: int, more: int, *, kernel: int = 4) -> nn.Sequential:
     """Return a convolution that halves the sides.
 
     Its kernel is even, so that a cell of the result lies over the middle of what it came from: with
-    odd kernels every halving shifts the grid by half a pixel, and words point beside their things.
+    odd kernels every halving shifts the grid by half a pixel, and words point beside their objects.
     """
     conv = nn.Conv2d(channels, more, kernel, stride=2, padding=kernel // 2 - 1, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(more), nn.ReLU())
 
 
-def _listen_on(channels: int, more: int, *, kernel: int, stride: int = 2) -> nn.Sequential:
+def _downsample_time(channels: int, more: int, *, kernel: int, stride: int = 2) -> nn.Sequential:
     """Return a convolution over time."""
     conv = nn.Conv1d(channels, more, kernel, stride=stride, padding=kernel // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm1d(more), nn.ReLU())

@@ -29,26 +29,33 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmlib.data.batches import Batches
-from mmlib.foundations.pretraining import Ear, Eye, describe, load_ear, load_eye, see
+from mmlib.foundations.pretraining import (
+    AudioEncoder,
+    ImageEncoder,
+    encode,
+    extract_features,
+    load_audio_encoder,
+    load_image_encoder,
+)
 from mmlib.metrics import consensus_iou, success_auc
 from mmlib.runtime import make_generator
 from mmlib.shapes import check_finite, check_floating, check_shape, check_whole
 from mmlib.training import History, fit, predict
 from mmlib.world import pictures
 from mmlib.world.scenes import Scenes
-from mmlib.world.soloists import (
+from mmlib.world.single_source import (
     SIDE,
-    Takes,
-    absent_kinds,
-    another_sounds,
+    Recordings,
+    absent_categories,
     consensus,
-    sample_solos,
+    ground_truth,
+    sample_single_source,
     sounding,
     soundtrack,
-    truth,
+    switch_source,
 )
 
-PLACES_ALIKE = 10  # groups of pictures that look alike
+ALIKE_GROUPS = 10  # groups of pictures that look alike
 STEPS = 800  # of training
 Unsupervised = Callable[[nn.Module, tuple[Tensor, Tensor]], Tensor]
 
@@ -58,7 +65,7 @@ class LocalizerConfig:
     """The size of a localizer."""
 
     features: int = 128  # of a cell of the eye's grid
-    heard: int = 2 * Ear.features  # of a sound: mean and maximum over time
+    heard: int = 2 * AudioEncoder.features  # of a sound: mean and maximum over time
     shared: int = 64  # of the space in which sight and sound meet
     hidden: int = 128  # of the layer that hears
     temperature: float = 0.6  # of the attention
@@ -261,18 +268,25 @@ class Clips(NamedTuple):
 
 
 def hear(
-    ear: Ear, scenes: Scenes, takes: Takes, *, generator: torch.Generator, kinds=None
+    ear: AudioEncoder,
+    scenes: Scenes,
+    recordings: Recordings,
+    *,
+    generator: torch.Generator,
+    categories=None,
 ) -> Tensor:
     """Return what a frozen ear makes of the scenes' sounds, pooled over time: (scenes, heard)."""
-    return describe(ear, soundtrack(scenes, takes, generator=generator, kinds=kinds))
+    return extract_features(
+        ear, soundtrack(scenes, recordings, generator=generator, categories=categories)
+    )
 
 
 def film(
     count: int,
     *,
-    takes: Takes,
+    recordings: Recordings,
     generator: torch.Generator,
-    eye: Eye | None = None,
+    eye: ImageEncoder | None = None,
     side: int = SIDE,
 ) -> Clips:
     """Film scenes with two or three things, one of them sounding, and look and listen once.
@@ -281,22 +295,24 @@ def film(
         eye: None takes the one that ships with the package.
         side: of the pictures in pixels.
     """
-    scenes = sample_solos(count, generator=generator)
-    eye, ear = eye or load_eye(), load_ear()
+    scenes = sample_single_source(count, generator=generator)
+    eye, ear = eye or load_image_encoder(), load_audio_encoder()
     grids = []
     for start in range(0, count, 500):  # the pictures themselves need not be kept
         drawn = pictures.draw(scenes[start : start + 500], size=side, generator=generator)
-        grids.append(see(eye, drawn).half())
-    return Clips(scenes, torch.cat(grids), hear(ear, scenes, takes, generator=generator))
+        grids.append(encode(eye, drawn).half())
+    return Clips(scenes, torch.cat(grids), hear(ear, scenes, recordings, generator=generator))
 
 
 def true_attention(scenes: Scenes, rows: int, *, side: int = SIDE) -> Tensor:
     """Return the attention that is asked of a model: even over the box, (scenes, rows, rows)."""
-    covered = functional.adaptive_avg_pool2d(truth(scenes, side=side).float()[:, None], rows)[:, 0]
+    covered = functional.adaptive_avg_pool2d(
+        ground_truth(scenes, side=side).float()[:, None], rows
+    )[:, 0]
     return covered / covered.sum(dim=(1, 2), keepdim=True)
 
 
-def alike(grids: Tensor, *, groups: int = PLACES_ALIKE) -> Tensor:
+def alike(grids: Tensor, *, groups: int = ALIKE_GROUPS) -> Tensor:
     """Sort pictures by how they look as a whole, without any label: k-means of the mean features.
 
     Returns:
@@ -325,7 +341,7 @@ class AlikeBatches:
         generator: torch.Generator,
         marked: Tensor | None = None,
         pairs: bool = True,
-        groups: int = PLACES_ALIKE,
+        groups: int = ALIKE_GROUPS,
         batch_size: int = 64,
         marked_size: int = 32,
     ) -> None:
@@ -377,13 +393,15 @@ def predict_maps(model: Localizer, grids: Tensor, sounds: Tensor, *, side: int =
 
 
 def map_for(
-    model: Localizer, clips: Clips, index: int, thing: int, *, takes: Takes
+    model: Localizer, clips: Clips, index: int, thing: int, *, recordings: Recordings
 ) -> tuple[Tensor, Tensor]:
     """Let the n-th thing of one clip's scene sound; return the wave (time,) and the map."""
-    slot = clips.scenes.things()[index][thing].slot
+    slot = clips.scenes.objects()[index][thing].slot
     scene = sounding(clips.scenes[index], torch.tensor([slot]))
-    wave = soundtrack(scene, takes, generator=make_generator(index))
-    return wave[0], predict_maps(model, clips.grids[[index]], describe(load_ear(), wave))[0]
+    wave = soundtrack(scene, recordings, generator=make_generator(index))
+    return wave[0], predict_maps(
+        model, clips.grids[[index]], extract_features(load_audio_encoder(), wave)
+    )[0]
 
 
 def enlarge(maps: Tensor, side: int) -> Tensor:
@@ -484,19 +502,19 @@ class Maps(NamedTuple):
     off: Tensor  # when something outside the picture sounds
 
 
-def make_exam(count: int, *, takes: Takes, generator: torch.Generator) -> Exam:
+def make_exam(count: int, *, recordings: Recordings, generator: torch.Generator) -> Exam:
     """Film an exam; ``takes`` should be others than those of training."""
-    clips, ear = film(count, takes=takes, generator=generator), load_ear()
-    other = another_sounds(clips.scenes, generator=generator)
-    off = absent_kinds(clips.scenes, generator=generator)
+    clips, ear = film(count, recordings=recordings, generator=generator), load_audio_encoder()
+    other = switch_source(clips.scenes, generator=generator)
+    off = absent_categories(clips.scenes, generator=generator)
     return Exam(
         clips,
-        truth(clips.scenes),
+        ground_truth(clips.scenes),
         consensus(clips.scenes, generator=generator),
         other,
-        hear(ear, other, takes, generator=generator),
-        truth(other),
-        hear(ear, clips.scenes, takes, generator=generator, kinds=off),
+        hear(ear, other, recordings, generator=generator),
+        ground_truth(other),
+        hear(ear, clips.scenes, recordings, generator=generator, categories=off),
     )
 
 

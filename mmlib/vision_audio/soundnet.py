@@ -20,11 +20,11 @@ from torch.nn.functional import log_softmax, max_pool2d, one_hot
 
 from mmlib.data.batches import Batches
 from mmlib.data.recordings import resample
-from mmlib.foundations.pretraining import NamingEye, heard_labels, pooled
+from mmlib.foundations.pretraining import ImageClassifier, pooled, sound_labels
 from mmlib.shapes import check_finite, check_floating, check_shape
 from mmlib.training import History, fit, predict
 from mmlib.world import pictures, sampling, sounds
-from mmlib.world.scenes import KINDS, PLACES, Scenes
+from mmlib.world.scenes import CATEGORIES, SCENE_CLASSES, Scenes
 
 SAMPLE_RATE = 16_000
 SECONDS = 1.0  # what the small student hears of a video at a time
@@ -78,8 +78,8 @@ SMALL = SoundNetConfig(  # the same eight layers for a second of the little worl
         Layer(128, 4, 2),
         Layer(128, 4, 2),
     ),
-    objects=len(KINDS),
-    scenes=len(PLACES),
+    objects=len(CATEGORIES),
+    scenes=len(SCENE_CLASSES),
     kernel=4,
     early_pool=True,
 )
@@ -245,7 +245,7 @@ def to_waves(signal: Tensor, *, sample_rate: int, rate: int = SAMPLE_RATE) -> Te
     return (mono if sample_rate == rate else resample(mono, sample_rate, rate))[None]
 
 
-def teach(eye: NamingEye, drawn: Tensor, *, batch_size: int = 32) -> Lessons:
+def teach(eye: ImageClassifier, drawn: Tensor, *, batch_size: int = 32) -> Lessons:
     """Look at each picture once and return what the two teachers say. No gradient is kept.
 
     The teacher for things gives each kind a probability of its own, whether it is there; these are
@@ -255,13 +255,15 @@ def teach(eye: NamingEye, drawn: Tensor, *, batch_size: int = 32) -> Lessons:
         drawn: (videos, 3, height, width) in 0 to 1.
     """
 
-    def both(model: NamingEye, batch: Tensor) -> Tensor:
+    def both(model: ImageClassifier, batch: Tensor) -> Tensor:
         seen = model(batch)
-        evidence = seen.words[:, : len(KINDS)].sigmoid()
-        return torch.cat([evidence / evidence.sum(1, keepdim=True), seen.place.softmax(1)], dim=1)
+        evidence = seen.words[:, : len(CATEGORIES)].sigmoid()
+        return torch.cat(
+            [evidence / evidence.sum(1, keepdim=True), seen.scene_class.softmax(1)], dim=1
+        )
 
     found = predict(eye, Batches(drawn, batch_size=batch_size), both)
-    return Lessons(*found.split([len(KINDS), len(PLACES)], dim=1))
+    return Lessons(*found.split([len(CATEGORIES), len(SCENE_CLASSES)], dim=1))
 
 
 def heard_lessons(scenes: Scenes) -> Lessons:
@@ -269,10 +271,10 @@ def heard_lessons(scenes: Scenes) -> Lessons:
 
     No eye knows this: a student taught so is the ceiling. In silence all kinds are equally likely.
     """
-    sounding = heard_labels(scenes)
+    sounding = sound_labels(scenes)
     silent = sounding.sum(dim=1, keepdim=True) == 0
     objects = torch.where(silent, 1.0, sounding)
-    places = one_hot(scenes.place, len(PLACES)).float()
+    places = one_hot(scenes.scene_class, len(SCENE_CLASSES)).float()
     return Lessons(objects / objects.sum(dim=1, keepdim=True), places)
 
 
@@ -310,11 +312,11 @@ def transfer_loss(
     return loss + scenes * divergence(places, said.scenes)
 
 
-class Takes(NamedTuple):
+class Recordings(NamedTuple):
     """Sounds recorded one by one, to be mixed into many scenes."""
 
-    things: Tensor  # (kinds, takes, time)
-    places: Tensor  # (places, 2, takes, time): by day, by night
+    sounds: Tensor  # (categories, recordings, time)
+    ambiences: Tensor  # (scene classes, 2, recordings, time): by day, by night
 
 
 class Videos(NamedTuple):
@@ -325,27 +327,29 @@ class Videos(NamedTuple):
     waves: Tensor  # (videos, time)
 
 
-def record(takes: int, *, generator: torch.Generator, seconds: float = 3.0) -> Takes:
-    """Record each kind of thing ``takes`` times, each place a quarter as often by day and night.
+def synthesise(count: int, *, generator: torch.Generator, seconds: float = 3.0) -> Recordings:
+    """Make ``count`` sounds of each category, a quarter as many ambiences by day and by night.
 
     To mix recorded sounds is much quicker than to synthesise each anew.
     """
     things = [
-        torch.stack([sounds.timbre(k, seconds=seconds, generator=generator) for _ in range(takes)])
-        for k in KINDS
+        torch.stack([sounds.timbre(k, seconds=seconds, generator=generator) for _ in range(count)])
+        for k in CATEGORIES
     ]
     around = [
         sounds.ambience(place, seconds=seconds, generator=generator, night=night)
-        for place in PLACES
+        for place in SCENE_CLASSES
         for night in (False, True)
-        for _ in range(max(1, takes // 4))
+        for _ in range(max(1, count // 4))
     ]
-    return Takes(torch.stack(things), torch.stack(around).unflatten(0, (len(PLACES), 2, -1)))
+    return Recordings(
+        torch.stack(things), torch.stack(around).unflatten(0, (len(SCENE_CLASSES), 2, -1))
+    )
 
 
 def soundtrack(
     scenes: Scenes,
-    takes: Takes,
+    recordings: Recordings,
     *,
     seconds: float,
     generator: torch.Generator,
@@ -353,42 +357,48 @@ def soundtrack(
 ) -> Tensor:
     """Mix what sounds in each scene, its place's ambience, and a microphone's noise.
 
-    As in ``sounds.listen``, a near thing is louder; every take begins at a random moment, and the
+    As in ``sounds.render``, a near thing is louder; every take begins at a random moment, and the
     noise is drawn between two levels, evenly on a logarithmic scale.
 
     Returns:
         (scenes, seconds · 16000).
 
     Raises:
-        ValueError: the takes are shorter than ``seconds``.
+        ValueError: the recordings are shorter than ``seconds``.
     """
-    time, recorded = round(seconds * SAMPLE_RATE), takes.things.shape[2]
+    time, recorded = round(seconds * SAMPLE_RATE), recordings.sounds.shape[2]
     if time > recorded:
-        raise ValueError(f"{time} samples are asked for, the takes have {recorded}: record longer")
+        raise ValueError(
+            f"{time} samples are asked for, the recordings have {recorded}: make longer ones"
+        )
     shape = scenes.present.shape
-    which = torch.randint(takes.things.shape[1], shape, generator=generator)
-    where = torch.randint(takes.places.shape[2], shape[:1], generator=generator)
+    which = torch.randint(recordings.sounds.shape[1], shape, generator=generator)
+    where = torch.randint(recordings.ambiences.shape[2], shape[:1], generator=generator)
     start = torch.randint(recorded - time + 1, (shape[0], shape[1] + 1), generator=generator)
     gains = scenes.sounding * scenes.present / ((1 + scenes.depth) * scenes.slots)
     low, high = torch.tensor(noise).log()
     levels = (low + (high - low) * torch.rand(len(scenes), generator=generator)).exp()
     waves = torch.randn(len(scenes), time, generator=generator) * levels[:, None]
     for index, wave in enumerate(waves):
-        place, night = int(scenes.place[index]), int(scenes.night[index])
+        place, night = int(scenes.scene_class[index]), int(scenes.night[index])
         begin = int(start[index, -1])
-        wave += takes.places[place, night, where[index], begin : begin + time]
+        wave += recordings.ambiences[place, night, where[index], begin : begin + time]
         for slot in gains[index].nonzero()[:, 0].tolist():
             begin = int(start[index, slot])
-            take = takes.things[scenes.kind[index, slot], which[index, slot]]
+            take = recordings.sounds[scenes.category[index, slot], which[index, slot]]
             wave.add_(take[begin : begin + time], alpha=float(gains[index, slot]))
     return waves
 
 
-def film(count: int, *, takes: Takes, generator: torch.Generator, seconds: float = 2.0) -> Videos:
+def film(
+    count: int, *, recordings: Recordings, generator: torch.Generator, seconds: float = 2.0
+) -> Videos:
     """Film scenes of one to three things, of which each sounds with a chance of 0.6."""
     scenes = sampling.sample_scenes(count, generator=generator, slots=3, sounding=0.6)
     drawn = pictures.draw(scenes, generator=generator)
-    return Videos(scenes, drawn, soundtrack(scenes, takes, seconds=seconds, generator=generator))
+    return Videos(
+        scenes, drawn, soundtrack(scenes, recordings, seconds=seconds, generator=generator)
+    )
 
 
 def train(
@@ -438,27 +448,27 @@ class Quiz(NamedTuple):
     """Sounds without pictures, and what there is to name."""
 
     waves: Tensor  # (sounds, time), one second
-    place: Tensor  # (sounds,) index into PLACES
-    loudest: Tensor  # (sounds,) index into KINDS: the nearer of the two things that sound
+    scene_class: Tensor  # (sounds,) index into SCENE_CLASSES
+    loudest: Tensor  # (sounds,) index into CATEGORIES: the nearer of the two things that sound
 
 
-def new_sounds(count: int, *, takes: Takes, generator: torch.Generator) -> Quiz:
+def sound_mixtures(count: int, *, recordings: Recordings, generator: torch.Generator) -> Quiz:
     """Return sounds of any place with two things of different kinds over it, one near, one far.
 
     A boat may sound in a forest: things give nothing away about the place.
     """
     scenes = sampling.sample_scenes(count, generator=generator, slots=2, least=2, sounding=1.0)
-    loudest = torch.randint(len(KINDS), (count,), generator=generator)
-    further = torch.randint(1, len(KINDS), (count,), generator=generator)
+    loudest = torch.randint(len(CATEGORIES), (count,), generator=generator)
+    further = torch.randint(1, len(CATEGORIES), (count,), generator=generator)
     both = torch.ones_like(scenes.present)
     scenes = scenes.replace(
-        kind=torch.stack([loudest, (loudest + further) % len(KINDS)], dim=1),
+        category=torch.stack([loudest, (loudest + further) % len(CATEGORIES)], dim=1),
         depth=torch.stack([torch.zeros(count), torch.ones(count)], dim=1),
         present=both,
         sounding=both,
     )
-    waves = soundtrack(scenes, takes, seconds=SECONDS, generator=generator)
-    return Quiz(waves, scenes.place, loudest)
+    waves = soundtrack(scenes, recordings, seconds=SECONDS, generator=generator)
+    return Quiz(waves, scenes.scene_class, loudest)
 
 
 def layer_features(model: SoundNet, waves: Tensor, *, batch_size: int = 32) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy, layer_norm, pad
 
 from mmlib.data.batches import Batches
 from mmlib.data.vocabulary import Vocabulary
-from mmlib.foundations.pretraining import WORDS, NamingEye, see
+from mmlib.foundations.pretraining import WORDS, ImageClassifier, encode
 from mmlib.shapes import check_floating, check_shape
 from mmlib.training import History, fit, predict
 from mmlib.world.pictures import draw
@@ -181,7 +181,7 @@ def make_quiz(
     scenes = sample_scenes(count, generator=generator, slots=slots, least=least, split=split)
     grids = torch.empty(0)
     for start in range(0, count, AT_ONCE):
-        seen = see(eye, draw(scenes[start : start + AT_ONCE], generator=generator))
+        seen = encode(eye, draw(scenes[start : start + AT_ONCE], generator=generator))
         if start == 0:  # room for all at once: a list of parts would need it twice
             grids = seen.new_empty(count, *seen.shape[1:])
         grids[start : start + len(seen)] = seen
@@ -196,14 +196,14 @@ class NamingGrid(nn.Module):
     their own size those that are there would be drowned by the features.
     """
 
-    def __init__(self, eye: NamingEye) -> None:
+    def __init__(self, eye: ImageClassifier) -> None:
         super().__init__()
-        self.eye, self.words = eye.eye, eye.words
+        self.encoder, self.words = eye.encoder, eye.words
         self.channels = self.words.in_channels + self.words.out_channels
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return (batch, channels, rows, columns) for pictures (batch, 3, height, width)."""
-        grid = self.eye(pictures)
+        grid = self.encoder(pictures)
         features = layer_norm(grid.movedim(1, -1), grid.shape[1:2]).movedim(-1, 1)
         return torch.cat([features, LOUD * torch.sigmoid(self.words(grid))], dim=1)
 

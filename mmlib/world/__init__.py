@@ -1,11 +1,13 @@
 """The world: one small synthetic place that every chapter can see, read and hear.
 
-scenes      what there is: kinds, colours, places, relations; the held-out colour–kind pairs
+scenes      what there is: categories, colours, scene classes, relations; the held-out pairs
 sampling    scenes drawn at random, for training or held out
 pictures    scenes as images, exact masks and boxes; on distances, figures, backdrops
 words       scenes as captions, tags, sentences for word vectors
 questions   scenes as questions with answers, by type
 mentions    what a caption names, as masks; beginnings that ask for a relation
-twins       balanced pairs: like scenes with different answers to one question
 sounds      scenes as 16 kHz waveforms, with separate stems; on timbres
+reading     captions checked against their scene, claim by claim
+balanced_pairs  like scenes with different answers to one question
+single_source   scenes in which one object sounds, with sounds mixed from recordings
 """

@@ -1,4 +1,4 @@
-"""Skies and grounds: what stands behind the things, by place, light and time of day.
+"""Skies and grounds: what stands behind the objects, by scene class, light and time of day.
 
 All texture is value noise on lattices of hashed whole numbers, so that it depends on nothing but
 the scene: the same clouds and hills at every picture size and on every machine.
@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mmlib.world.scenes import HORIZON, PLACES, Scenes
+from mmlib.world.scenes import HORIZON, SCENE_CLASSES, Scenes
 
 NIGHT = (0.34, 0.40, 0.62)  # what moonlight leaves of a landscape's red, green, blue
 WINDOW = (1.0, 0.84, 0.45)
@@ -34,28 +34,28 @@ LANDS = {
 
 
 def paint_backdrops(pictures: Tensor, scenes: Scenes) -> None:
-    """Fill ``pictures`` (scenes, 3, size, size) with the scenes, their things left out."""
-    for place, name in enumerate(PLACES):
-        here = (scenes.place == place).nonzero()[:, 0]
+    """Fill ``pictures`` (scenes, 3, size, size) with the scenes, their objects left out."""
+    for scene_class, name in enumerate(SCENE_CLASSES):
+        here = (scenes.scene_class == scene_class).nonzero()[:, 0]
         if len(here):
             pictures.index_copy_(0, here, _landscape(scenes[here], name, pictures.shape[-1]))
 
 
-def _landscape(scenes: Scenes, place: str, size: int) -> Tensor:
-    """Return one place's backdrops: sky and far layer above the horizon, ground below it."""
+def _landscape(scenes: Scenes, scene_class: str, size: int) -> Tensor:
+    """Return one scene class's backdrops: sky and far layer above the horizon, ground below."""
     middles = (torch.arange(size, device=scenes.device) + 0.5) / size
     split = int((middles < HORIZON).sum())
     picture = torch.empty(len(scenes), 3, size, size, device=scenes.device)
     sky, ground = picture[:, :, :split], picture[:, :, split:]
-    _paint_sky(sky, scenes, SKIES[place], middles[:split], middles)
-    far, dark, light = (scenes.light.new_tensor(rgb) for rgb in LANDS[place])
+    _paint_sky(sky, scenes, SKIES[scene_class], middles[:split], middles)
+    far, dark, light = (scenes.light.new_tensor(rgb) for rgb in LANDS[scene_class])
     moon = scenes.light.new_tensor(NIGHT)
     tint = torch.where(scenes.night[:, None], moon, torch.ones_like(moon))[:, :, None, None]
-    FAR_LAYERS[place](sky, scenes, far[:, None, None] * tint, middles[:split], middles)
+    FAR_LAYERS[scene_class](sky, scenes, far[:, None, None] * tint, middles[:split], middles)
     grass = _ground_noise(scenes, middles[split:], middles)
     torch.addcmul(dark[:, None, None], (light - dark)[:, None, None], grass[:, None], out=ground)
-    if place in FOREGROUNDS:
-        FOREGROUNDS[place](ground, scenes, middles[split:], middles)
+    if scene_class in FOREGROUNDS:
+        FOREGROUNDS[scene_class](ground, scenes, middles[split:], middles)
     ground.mul_(tint)
     return picture
 
@@ -229,7 +229,7 @@ def noise(scenes: Scenes, rows: int, columns: int, y: Tensor, x: Tensor, *, salt
 
 
 def weights(at: Tensor, points: int, *, smooth: bool = True) -> Tensor:
-    """Return (positions, points): how much each lattice point counts at each place in 0 to 1."""
+    """Return (positions, points): how much each lattice point counts at each position in 0 to 1."""
     reach = at[:, None] * (points - 1) - torch.arange(points, device=at.device)
     near = (1 - reach.abs()).clamp(min=0)
     return near * near * (3 - 2 * near) if smooth else near

@@ -1,4 +1,4 @@
-"""What each kind looks like: parts painted one over another, in the unit square of a thing.
+"""What each category looks like: parts painted one over another, in the unit square of an object.
 
 A figure's coordinates run from -1 to 1, u to the right and v down; it faces right and stands on
 v = 1. Each part is a signed distance and a paint; the figure's outline is the union of its parts.
@@ -11,11 +11,11 @@ from typing import NamedTuple
 from torch import Tensor
 
 from mmlib.world.distances import box, capsule, circle, convex, ellipse, profile, turned
-from mmlib.world.scenes import KINDS
+from mmlib.world.scenes import CATEGORIES
 
 
 class Paint(NamedTuple):
-    """``own`` times the thing's colour plus the rest of this red, green, blue."""
+    """``own`` times the object's colour plus the rest of this red, green, blue."""
 
     own: float
     red: float = 0.0
@@ -237,5 +237,5 @@ def horn(u: Tensor, v: Tensor) -> Parts:
 
 
 FIGURES: dict[str, Callable[[Tensor, Tensor], Parts]] = dict(
-    zip(KINDS, (bell, bird, boat, car, clock, dog, drum, frog, guitar, horn), strict=True)
+    zip(CATEGORIES, (bell, bird, boat, car, clock, dog, drum, frog, guitar, horn), strict=True)
 )

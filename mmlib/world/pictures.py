@@ -1,7 +1,7 @@
 """Scenes as pictures, with exact masks and boxes.
 
-Things are drawn from far to near over the backdrop of their place. Every thing is painted only in
-the patch of pixels that can hold it; patches of one kind are computed together.
+Objects are drawn from far to near over the backdrop of their scene class. Every object is painted
+only in the patch of pixels that can hold it; patches of one category are computed together.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from torch import Tensor
 from mmlib.shapes import check_whole
 from mmlib.world.backdrops import paint_backdrops
 from mmlib.world.figures import FIGURES, Parts
-from mmlib.world.scenes import KINDS, Scenes
+from mmlib.world.scenes import CATEGORIES, Scenes
 
-# The paints of the things, in the order of scenes.COLOURS: red, green, blue in 0 to 1.
+# The paints of the objects, in the order of scenes.COLOURS: red, green, blue in 0 to 1.
 PAINTS = torch.tensor(
     [
         [0.86, 0.17, 0.15],  # red
@@ -29,17 +29,17 @@ PAINTS = torch.tensor(
     ],
     dtype=torch.float32,
 )
-MOONLIT = (0.66, 0.70, 0.88)  # what night leaves of a thing's red, green, blue
-REACH = 1.16  # a patch reaches this much beyond the thing's square, for its shadow
+MOONLIT = (0.66, 0.70, 0.88)  # what night leaves of an object's red, green, blue
+REACH = 1.16  # a patch reaches this much beyond the object's square, for its shadow
 BLOCK = 1024 * 64 * 64  # pixels drawn at a time: enough that torch's own overhead is small
 
 
 class Patches(NamedTuple):
-    """Where the things of one kind may leave paint: k square patches of one size."""
+    """Where the objects of one category may leave paint: k square patches of one size."""
 
-    kind: int
+    category: int
     scene: Tensor  # (k,) which scene
-    slot: Tensor  # (k,) which thing of it
+    slot: Tensor  # (k,) which object of it
     top: Tensor  # (k,) the patch's first row in the picture
     left: Tensor  # (k,) its first column
     side: int
@@ -87,10 +87,10 @@ def draw(
 
 
 def masks(scenes: Scenes, *, size: int = 64) -> Tensor:
-    """Say which pixels show which thing: their middle lies in its outline and in no nearer one.
+    """Say which pixels show which object: their middle lies in its outline and in no nearer one.
 
     Returns:
-        (scenes, slots, size, size) bool; no pixel belongs to two things.
+        (scenes, slots, size, size) bool; no pixel belongs to two objects.
     """
     _check_size(size)
     alone = outlines(scenes, size=size)
@@ -106,7 +106,7 @@ def masks(scenes: Scenes, *, size: int = 64) -> Tensor:
 
 
 def outlines(scenes: Scenes, *, size: int = 64) -> Tensor:
-    """Say which pixels each thing would show if nothing stood before it.
+    """Say which pixels each object would show if nothing stood before it.
 
     Returns:
         (scenes, slots, size, size) bool.
@@ -115,7 +115,7 @@ def outlines(scenes: Scenes, *, size: int = 64) -> Tensor:
     alone = torch.zeros(len(scenes), scenes.slots, size, size, dtype=torch.bool)
     alone = alone.to(scenes.device)
     for patch in _patches(scenes, size):
-        inside = _union(FIGURES[KINDS[patch.kind]](patch.u, patch.v)) <= 0
+        inside = _union(FIGURES[CATEGORIES[patch.category]](patch.u, patch.v)) <= 0
         windows = alone.unfold(2, patch.side, 1).unfold(3, patch.side, 1)
         windows[patch.scene, patch.slot, patch.top, patch.left] = inside
     return alone
@@ -154,24 +154,24 @@ def _draw_block(block: Tensor, scenes: Scenes) -> None:
         light, clear = _paint(patch, scenes)
         numbers = (patch.scene, ranks[patch.scene, patch.slot], patch.top, patch.left)
         painted += zip(*(n.tolist() for n in numbers), light.unbind(), clear.unbind(), strict=True)
-    painted.sort(key=lambda thing: thing[:2])  # one picture after another, each from far to near
+    painted.sort(key=lambda obj: obj[:2])  # one picture after another, each from far to near
     for scene, _, top, left, light, clear in painted:
         side = light.shape[-1]
         block[scene, :, top : top + side, left : left + side].mul_(clear).add_(light)
 
 
 def _patches(scenes: Scenes, size: int) -> Iterator[Patches]:
-    """Yield the patches of each kind that is present, the smaller half apart from the larger."""
-    for kind in range(len(KINDS)):
-        scene, slot = (scenes.present & (scenes.kind == kind)).nonzero(as_tuple=True)
+    """Yield the patches of each category present, the smaller half apart from the larger."""
+    for category in range(len(CATEGORIES)):
+        scene, slot = (scenes.present & (scenes.category == category)).nonzero(as_tuple=True)
         order = scenes.size[scene, slot].argsort(stable=True)
         for half in order.chunk(2):
             if len(half):
-                yield _patch(scenes, kind, scene[half], slot[half], size)
+                yield _patch(scenes, category, scene[half], slot[half], size)
 
 
-def _patch(scenes: Scenes, kind: int, scene: Tensor, slot: Tensor, size: int) -> Patches:
-    """Lay the patches of these things over the picture, moved inside where they stick out."""
+def _patch(scenes: Scenes, category: int, scene: Tensor, slot: Tensor, size: int) -> Patches:
+    """Lay the patches of these objects over the picture, moved inside where they stick out."""
     x, y, extent = (t[scene, slot] for t in (scenes.x, scenes.y, scenes.size))
     side = min(int((extent.max() * size * REACH).ceil()) + 1, size)
     left = ((x - extent * REACH / 2) * size).floor().long().clamp(0, size - side)
@@ -181,17 +181,17 @@ def _patch(scenes: Scenes, kind: int, scene: Tensor, slot: Tensor, size: int) ->
     v = ((top[:, None] + steps) / size - y[:, None]) / (extent[:, None] / 2)
     u = torch.where(scenes.mirrored[scene, slot, None], -u, u)
     pixels = (extent * size / 2)[:, None, None]
-    return Patches(kind, scene, slot, top, left, side, u[:, None], v[:, :, None], pixels)
+    return Patches(category, scene, slot, top, left, side, u[:, None], v[:, :, None], pixels)
 
 
 def _paint(patch: Patches, scenes: Scenes) -> tuple[Tensor, Tensor]:
-    """Paint the things of one kind.
+    """Paint the objects of one category.
 
     Returns:
         their light, (k, 3, side, side), and how much of what is behind them shines through,
         (k, 1, side, side).
     """
-    pixels, parts = patch.pixels, FIGURES[KINDS[patch.kind]](patch.u, patch.v)
+    pixels, parts = patch.pixels, FIGURES[CATEGORIES[patch.category]](patch.u, patch.v)
     union = _union(parts)
     own = PAINTS.to(union.device)[scenes.colour[patch.scene, patch.slot]]  # (k, 3)
     tint = torch.where(scenes.night[patch.scene, None], own.new_tensor(MOONLIT), own.new_ones(3))
@@ -226,7 +226,7 @@ def _merged(parts: Parts) -> Parts:
 
 
 def _shadow(patch: Patches, scenes: Scenes) -> Tensor:
-    """Return (k, side, side): how dark the ground is under a thing's feet; nothing in the air."""
+    """Return (k, side, side): how dark the ground is under an object's feet; nothing in the air."""
     far = (patch.u / 0.9) ** 2 + ((patch.v - 0.98) / 0.15) ** 2
     lifted = scenes.flying()[patch.scene, patch.slot][:, None, None]
     return far.neg_().add_(1.1).clamp_(0, 0.4).mul_(~lifted)

@@ -1,8 +1,8 @@
 """Read a caption back against its scene: what does it claim, and is it so?
 
-``read`` understands every sentence that ``words.captions`` can say, in any of its synonyms, and
-nothing else. ``judge`` compares the claims with the scene's numbers, type by type, so that a
-sentence which says something true in other words counts, and one wrong colour does not hide
+``parse`` understands every sentence that ``words.captions`` can say, in any of its synonyms, and
+nothing else. ``check_captions`` compares the claims with the scene's numbers, type by type, so that
+a sentence which says something true in other words counts, and one wrong colour does not hide
 behind many right words.
 """
 
@@ -13,20 +13,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmlib.world.scenes import COLOURS, KINDS, RELATIONS, Scenes, Thing, related
-from mmlib.world.words import NUMBERS, SOUNDS_OF, SYNONYMS, WHEN, WHERE, canonical, deed
+from mmlib.world.scenes import CATEGORIES, COLOURS, RELATIONS, SceneObject, Scenes, related
+from mmlib.world.words import NUMBERS, SOUNDS_OF, SYNONYMS, WHEN, WHERE, action, canonical
 
-# What a caption may be right or wrong about. Colour is judged where the kind is right, count
-# where both are, a deed, sound or relation where what it is said of is there.
-TYPES = ("kind", "colour", "count", "place", "time", "deed", "sound", "relation")
+# What a caption may be right or wrong about. Colour is checked where the category is right, count
+# where both are, an action, sound or relation where what it is said of is there.
+TYPES = ("category", "colour", "count", "scene class", "time", "action", "sound", "relation")
 
 
 class Mention(NamedTuple):
-    """Things that a caption names together, such as *two red birds*."""
+    """Objects that a caption names together, such as *two red birds*."""
 
     count: int
     colour: str | None
-    kind: str
+    category: str
 
 
 class Claims(NamedTuple):
@@ -34,43 +34,45 @@ class Claims(NamedTuple):
 
     form: str  # "inventory", "activity", "sound" or "relation"
     mentions: tuple[Mention, ...]
-    place: str | None
+    scene_class: str | None
     night: bool | None
-    deed: str | None = None  # "flying", "sailing" or "standing"
+    action: str | None = None  # "flying", "sailing" or "standing"
     relation: str | None = None  # one of scenes.RELATIONS, of the first to the second mention
 
 
-class Judged(NamedTuple):
+class CaptionScores(NamedTuple):
     """How true captions are, one row a caption."""
 
-    read: Tensor  # (captions,) bool: it is a sentence of this world
+    parsed: Tensor  # (captions,) bool: it is a sentence of this world
     exact: Tensor  # (captions,) bool: each claim is true, and an inventory leaves nothing out
-    said: Tensor  # (captions, types) how many claims of each of TYPES were judged
-    right: Tensor  # (captions, types) how many of them are true
+    claimed: Tensor  # (captions, types) how many claims of each of TYPES were checked
+    correct: Tensor  # (captions, types) how many of them are true
 
-    def share_right(self, type: str) -> float:
+    def precision(self, type: str) -> float:
         """Return the share of true ones among all claims of a type; NaN if there is none."""
         column = TYPES.index(type)
-        return float(self.right[:, column].sum() / self.said[:, column].sum())
+        return float(self.correct[:, column].sum() / self.claimed[:, column].sum())
 
 
 def _any(words) -> str:
     return "|".join(sorted(words, key=len, reverse=True))  # long ones first: they may hold others
 
 
-_PLACE_OF = {phrase: place for place, phrases in WHERE.items() for phrase in phrases}
+_SCENE_CLASS_OF = {
+    phrase: scene_class for scene_class, phrases in WHERE.items() for phrase in phrases
+}
 _NIGHT_OF = {phrase: night for night, phrases in WHEN.items() for phrase in phrases}
-_KIND_OF_SOUND = {verb: kind for kind, verbs in SOUNDS_OF.items() for verb in verbs}
-_THING = re.compile(
+_CATEGORY_OF_SOUND = {verb: category for category, verbs in SOUNDS_OF.items() for verb in verbs}
+_OBJECT = re.compile(
     rf"(an?|{_any(NUMBERS[2:])}) (?:({_any(COLOURS)}) )?"
-    rf"({_any(word for kind in KINDS for word in SYNONYMS[kind])})(s?)"
+    rf"({_any(word for category in CATEGORIES for word in SYNONYMS[category])})(s?)"
 )
-_NAME = re.sub(r"\((?!\?)", "(?:", _THING.pattern)  # the same without its groups
-_WHERE, _WHEN = f"(?P<where>{_any(_PLACE_OF)})", f"(?P<when>{_any(_NIGHT_OF)})"
-_ALL = f"(?P<things>{_NAME}(?:(?: {_NAME})* and {_NAME})?)"
-_ONE = f"(?P<things>{_NAME})"
-_DOES = f"(?P<be>is|are) (?P<deed>flying|sailing|standing) {_WHERE}"
-_SOUNDS = f"(?:(?P<be>is|are) )?(?P<verb>{_any(_KIND_OF_SOUND)}) {_WHERE}"
+_NAME = re.sub(r"\((?!\?)", "(?:", _OBJECT.pattern)  # the same without its groups
+_WHERE, _WHEN = f"(?P<where>{_any(_SCENE_CLASS_OF)})", f"(?P<when>{_any(_NIGHT_OF)})"
+_ALL = f"(?P<objects>{_NAME}(?:(?: {_NAME})* and {_NAME})?)"
+_ONE = f"(?P<objects>{_NAME})"
+_DOES = f"(?P<be>is|are) (?P<action>flying|sailing|standing) {_WHERE}"
+_SOUNDS = f"(?:(?P<be>is|are) )?(?P<verb>{_any(_CATEGORY_OF_SOUND)}) {_WHERE}"
 _FORMS = [
     (form, re.compile(pattern))
     for form, pattern in (
@@ -80,13 +82,13 @@ _FORMS = [
         ("activity", f"{_WHEN} {_ONE} {_DOES}"),
         ("sound", f"{_ONE} {_SOUNDS} {_WHEN}"),
         ("sound", f"{_WHEN} {_ONE} {_SOUNDS}"),
-        ("relation", f"(?P<things>{_NAME} (?P<be>is) (?P<relation>(?:to the )?(?:left|right) of|"
+        ("relation", f"(?P<objects>{_NAME} (?P<be>is) (?P<relation>(?:to the )?(?:left|right) of|"
          f"{_any(RELATIONS[2:])}) {_NAME}) (?:{_WHERE}|{_WHEN})"),
     )
 ]  # fmt: skip
 
 
-def read(sentence: Sequence[str]) -> Claims | None:
+def parse(sentence: Sequence[str]) -> Claims | None:
     """Return what a sentence, a list of words, claims; None if this world does not talk so.
 
     Raises:
@@ -98,19 +100,19 @@ def read(sentence: Sequence[str]) -> Claims | None:
     for form, pattern in _FORMS:
         if match := pattern.fullmatch(text):
             found = match.groupdict()
-            mentions = tuple(map(_mention, _THING.finditer(found["things"])))
+            mentions = tuple(map(_mention, _OBJECT.finditer(found["objects"])))
             if None in mentions or not _well_formed(form, mentions, found):
                 return None
             relation = found.get("relation")
             return Claims(
-                form, mentions, _PLACE_OF.get(found["where"]), _NIGHT_OF.get(found["when"]),
-                found.get("deed"), relation and relation.removeprefix("to the "),
+                form, mentions, _SCENE_CLASS_OF.get(found["where"]), _NIGHT_OF.get(found["when"]),
+                found.get("action"), relation and relation.removeprefix("to the "),
             )  # fmt: skip
     return None
 
 
-def judge(sentences: Sequence[Sequence[str]], scenes: Scenes) -> Judged:
-    """Judge a caption, a list of words, of each scene.
+def check_captions(sentences: Sequence[Sequence[str]], scenes: Scenes) -> CaptionScores:
+    """Check a caption, a list of words, of each scene.
 
     Raises:
         ValueError: there are not as many sentences as scenes.
@@ -119,36 +121,42 @@ def judge(sentences: Sequence[Sequence[str]], scenes: Scenes) -> Judged:
     if len(sentences) != len(scenes):
         raise ValueError(f"there are {len(sentences)} sentences and {len(scenes)} scenes: one each")
     known, exact = torch.zeros(2, len(scenes), dtype=torch.bool)
-    said, right = torch.zeros(2, len(scenes), len(TYPES), dtype=torch.long)
+    claimed, correct = torch.zeros(2, len(scenes), len(TYPES), dtype=torch.long)
     facts, nights = related(scenes), scenes.night.tolist()
-    for row, (sentence, things) in enumerate(zip(sentences, scenes.things(), strict=True)):
-        claims = read(sentence)
+    for row, (sentence, objects) in enumerate(zip(sentences, scenes.objects(), strict=True)):
+        claims = parse(sentence)
         if claims is None:
             continue
         known[row] = True
-        place = scenes.place_name(row)
-        verdicts = _of_things(claims, things, place)
-        verdicts += [("place", claims.place == place)] if claims.place is not None else []
+        scene_class = scenes.scene_class_name(row)
+        verdicts = _of_objects(claims, objects, scene_class)
+        verdicts += (
+            [("scene class", claims.scene_class == scene_class)]
+            if claims.scene_class is not None
+            else []
+        )
         verdicts += [("time", claims.night == nights[row])] if claims.night is not None else []
-        verdicts += _of_relation(claims, things, facts[row])
+        verdicts += _of_relation(claims, objects, facts[row])
         for type, true in verdicts:
-            said[row, TYPES.index(type)] += 1
-            right[row, TYPES.index(type)] += true
-        complete = claims.form != "inventory" or _names_each_once(claims.mentions, things)
+            claimed[row, TYPES.index(type)] += 1
+            correct[row, TYPES.index(type)] += true
+        complete = claims.form != "inventory" or _names_each_once(claims.mentions, objects)
         exact[row] = complete and all(true for _, true in verdicts)
-    return Judged(known, exact, said, right)
+    return CaptionScores(known, exact, claimed, correct)
 
 
-def matching(mention: Mention, things: Sequence[Thing]) -> list[Thing]:
-    """Return the things that a mention may mean: of its kind and, if it names one, its colour."""
-    return [t for t in things if t.kind == mention.kind and mention.colour in (None, t.colour)]
+def matching(mention: Mention, objects: Sequence[SceneObject]) -> list[SceneObject]:
+    """Return the objects that a mention may mean: of its category and, if named, its colour."""
+    return [
+        t for t in objects if t.category == mention.category and mention.colour in (None, t.colour)
+    ]
 
 
-def _names_each_once(mentions: Sequence[Mention], things: Sequence[Thing]) -> bool:
-    """Whether mentions leave nothing out, and tell of nothing twice in another thing's stead."""
-    told = sum(mention.count for mention in mentions)
-    meant = {thing.slot for mention in mentions for thing in matching(mention, things)}
-    return told == len(meant) == len(things)
+def _names_each_once(mentions: Sequence[Mention], objects: Sequence[SceneObject]) -> bool:
+    """Whether mentions leave nothing out, and name nothing twice in another object's stead."""
+    named = sum(mention.count for mention in mentions)
+    meant = {obj.slot for mention in mentions for obj in matching(mention, objects)}
+    return named == len(meant) == len(objects)
 
 
 def _mention(match: re.Match) -> Mention | None:
@@ -162,7 +170,7 @@ def _mention(match: re.Match) -> Mention | None:
 
 
 def _well_formed(form: str, mentions: tuple[Mention, ...], found: dict) -> bool:
-    """Whether the verb agrees in number, and is one that this kind can do."""
+    """Whether the verb agrees in number, and is one that this category can do."""
     many = mentions[0].count > 1
     if form == "relation":
         return all(mention.count == 1 for mention in mentions)
@@ -170,26 +178,28 @@ def _well_formed(form: str, mentions: tuple[Mention, ...], found: dict) -> bool:
         return False
     if form != "sound":
         return True
-    one, several, ongoing = SOUNDS_OF[mentions[0].kind]
+    one, several, ongoing = SOUNDS_OF[mentions[0].category]
     return found["verb"] == (ongoing if found["be"] else several if many else one)
 
 
-def _of_things(claims: Claims, things: Sequence[Thing], place: str) -> list[tuple[str, bool]]:
-    """Judge each mention: kind, colour, what it does, and how many there are."""
+def _of_objects(
+    claims: Claims, objects: Sequence[SceneObject], scene_class: str
+) -> list[tuple[str, bool]]:
+    """Check each mention: category, colour, what it does, and how many there are."""
     verdicts = []
     for mention in claims.mentions:
-        there = any(thing.kind == mention.kind for thing in things)
-        meant = matching(mention, things)
-        verdicts.append(("kind", there))
+        there = any(obj.category == mention.category for obj in objects)
+        meant = matching(mention, objects)
+        verdicts.append(("category", there))
         if there and mention.colour is not None:
             verdicts.append(("colour", bool(meant)))
         if not meant or claims.form == "relation":  # "a dog is behind a car" is said of one dog
             continue
         if claims.form == "activity":
-            meant = [thing for thing in meant if deed(thing, place) == claims.deed]
-            verdicts.append(("deed", bool(meant)))
+            meant = [obj for obj in meant if action(obj, scene_class) == claims.action]
+            verdicts.append(("action", bool(meant)))
         if claims.form == "sound":
-            meant = [thing for thing in meant if thing.sounding]
+            meant = [obj for obj in meant if obj.sounding]
             verdicts.append(("sound", bool(meant)))
         if meant:
             verdicts.append(("count", len(meant) == mention.count))
@@ -197,12 +207,12 @@ def _of_things(claims: Claims, things: Sequence[Thing], place: str) -> list[tupl
 
 
 def _of_relation(
-    claims: Claims, things: Sequence[Thing], facts: list[tuple[int, int, int]]
+    claims: Claims, objects: Sequence[SceneObject], facts: list[tuple[int, int, int]]
 ) -> list[tuple[str, bool]]:
-    """Judge a relation: does it hold between any two things that may be meant?"""
+    """Check a relation: does it hold between any two objects that may be meant?"""
     if claims.relation is None:
         return []
-    one, other = (matching(mention, things) for mention in claims.mentions)
+    one, other = (matching(mention, objects) for mention in claims.mentions)
     pairs = [(a.slot, b.slot) for a in one for b in other if a.slot != b.slot]
     wanted = RELATIONS.index(claims.relation)
     if not (one and other):

@@ -1,18 +1,18 @@
-"""How scenes are sampled: where things are at home, how they spread, what a split allows."""
+"""How scenes are sampled: where objects are at home, how they spread, what a split allows."""
 
 import torch
 from torch import Tensor
 
-from mmlib.world.scenes import COLOURS, KINDS, PLACES, Scenes, covered, held_out
+from mmlib.world.scenes import CATEGORIES, COLOURS, SCENE_CLASSES, Scenes, covered, held_out
 
 SPLITS = ("all", "train", "held out")
-COVERED = 0.5  # nearer things cover at most this share of a sampled thing's square
+COVERED = 0.5  # nearer objects cover at most this share of a sampled object's square
 
-# How big a thing is when it is near, as a share of the picture's side.
+# How big an object is when it is near, as a share of the picture's side.
 SIZES = torch.tensor(
     [0.34, 0.26, 0.46, 0.46, 0.36, 0.38, 0.36, 0.28, 0.46, 0.36], dtype=torch.float32
 )
-# Which kinds belong where: places in rows, kinds in columns; 1 is ordinary.
+# Which categories belong where: scene classes in rows, categories in columns; 1 is ordinary.
 AT_HOME = torch.tensor(
     [
         # bell bird boat car clock dog drum frog guitar horn
@@ -35,20 +35,20 @@ def sample_scenes(
     split: str = "all",
     sounding: float = 0.5,
 ) -> Scenes:
-    """Sample scenes: places alike often, night in two of five, kinds where they are at home.
+    """Sample scenes: scene classes alike often, night in two of five, objects where they belong.
 
-    Things may stand partly behind others, but nearer things never cover more than ``COVERED`` of
-    a thing's square, so that whatever is present can be seen. One thing in four repeats the kind
-    of the scene's first, so that counting means something.
+    Objects may stand partly behind others, but nearer objects never cover more than ``COVERED`` of
+    an object's square, so that whatever is present can be seen. One object in four repeats the
+    category of the scene's first, so that counting means something.
 
     Args:
         count: how many scenes.
         generator: the source of randomness; the scenes lie on its device.
-        slots: most things in a scene; **least**: fewest (crowded-out things may leave fewer,
+        slots: most objects in a scene; **least**: fewest (crowded-out objects may leave fewer,
             never none).
-        split: ``"train"`` has no held-out colour–kind pair, ``"held out"`` has nothing else,
+        split: ``"train"`` has no held-out colour–category pair, ``"held out"`` has nothing else,
             ``"all"`` has both.
-        sounding: chance that a thing makes its sound.
+        sounding: chance that an object makes its sound.
 
     Raises:
         ValueError: a number is out of its range, or the split is unknown.
@@ -59,19 +59,19 @@ def sample_scenes(
     def uniform(*size: int) -> Tensor:
         return torch.rand(size, generator=generator, device=device, dtype=torch.float32)
 
-    place = torch.randint(len(PLACES), (count,), generator=generator, device=device)
+    scene_class = torch.randint(len(SCENE_CLASSES), (count,), generator=generator, device=device)
     texture = torch.randint(2**31, (count,), generator=generator, device=device)
     night, light = uniform(count) < 0.4, 0.1 + 0.8 * uniform(count)
-    kind, colour = _sample_pairs(place, slots, split, generator)
+    category, colour = _sample_pairs(scene_class, slots, split, generator)
     number = torch.randint(least, slots + 1, (count,), generator=generator, device=device)
     depth = uniform(*shape)
-    size = SIZES.to(device)[kind] * (1 - 0.5 * depth) * (0.9 + 0.2 * uniform(*shape))
-    flies = (kind == KINDS.index("bird")) & (uniform(*shape) < 0.7)
-    y = _stand(place[:, None], kind, depth, size)
+    size = SIZES.to(device)[category] * (1 - 0.5 * depth) * (0.9 + 0.2 * uniform(*shape))
+    flies = (category == CATEGORIES.index("bird")) & (uniform(*shape) < 0.7)
+    y = _stand(scene_class[:, None], category, depth, size)
     y = torch.where(flies, size / 2 + 0.02 + uniform(*shape) * (0.42 - size), y)
     scenes = Scenes(
-        place=place, night=night, light=light, texture=texture, kind=kind, colour=colour,
-        size=size, x=torch.full_like(size, 0.5), y=y, depth=depth,
+        scene_class=scene_class, night=night, light=light, texture=texture, category=category,
+        colour=colour, size=size, x=torch.full_like(size, 0.5), y=y, depth=depth,
         present=torch.arange(slots, device=device) < number[:, None],
         mirrored=uniform(*shape) < 0.5, sounding=uniform(*shape) < sounding,
     )  # fmt: skip
@@ -79,30 +79,30 @@ def sample_scenes(
 
 
 def _sample_pairs(
-    place: Tensor, slots: int, split: str, generator: torch.Generator
+    scene_class: Tensor, slots: int, split: str, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Draw kinds by place, a quarter of them repeating the first; then colours the split allows."""
-    device, shape = place.device, (len(place), slots)
-    weights = AT_HOME.to(device)[place]  # (scenes, kinds)
-    kind = torch.multinomial(weights, slots, replacement=True, generator=generator)
+    """Draw categories by scene class, a quarter repeating the first; then legal colours."""
+    device, shape = scene_class.device, (len(scene_class), slots)
+    weights = AT_HOME.to(device)[scene_class]  # (scenes, categories)
+    category = torch.multinomial(weights, slots, replacement=True, generator=generator)
     again = torch.rand(shape, generator=generator, device=device, dtype=torch.float32) < 0.25
-    kind = torch.where(again, kind[:, :1], kind)
-    pairs = torch.meshgrid(torch.arange(len(KINDS)), torch.arange(len(COLOURS)), indexing="ij")
+    category = torch.where(again, category[:, :1], category)
+    pairs = torch.meshgrid(torch.arange(len(CATEGORIES)), torch.arange(len(COLOURS)), indexing="ij")
     out = held_out(*pairs).to(device)
     allowed = {"all": torch.ones_like(out), "train": ~out, "held out": out}[split]
-    chances = allowed[kind].flatten(0, 1).float()  # (scenes * slots, colours)
-    colour = torch.multinomial(chances, 1, generator=generator).reshape(shape)
+    probabilities = allowed[category].flatten(0, 1).float()  # (scenes * slots, colours)
+    colour = torch.multinomial(probabilities, 1, generator=generator).reshape(shape)
     same = torch.rand(shape, generator=generator, device=device, dtype=torch.float32) < 0.5
-    return kind, torch.where(again & same, colour[:, :1], colour)
+    return category, torch.where(again & same, colour[:, :1], colour)
 
 
-def _stand(place: Tensor, kind: Tensor, depth: Tensor, size: Tensor) -> Tensor:
+def _stand(scene_class: Tensor, category: Tensor, depth: Tensor, size: Tensor) -> Tensor:
     """Return the height of the middle for feet on the ground: far feet are nearer the horizon.
 
     Boats on the beach float on the strip of water, everything else stays on the sand.
     """
-    at_sea = place == PLACES.index("beach")
-    afloat = at_sea & (kind == KINDS.index("boat"))
+    at_sea = scene_class == SCENE_CLASSES.index("beach")
+    afloat = at_sea & (category == CATEGORIES.index("boat"))
     feet = 0.97 - 0.35 * depth
     feet = torch.where(at_sea, 0.97 - 0.22 * depth, feet)
     feet = torch.where(afloat, 0.66 - 0.08 * depth, feet)
@@ -110,7 +110,7 @@ def _stand(place: Tensor, kind: Tensor, depth: Tensor, size: Tensor) -> Tensor:
 
 
 def _spread(scenes: Scenes, generator: torch.Generator) -> Scenes:
-    """Give every thing an x inside the picture; draw again where too much would be covered."""
+    """Give every object an x inside the picture; draw again where too much would be covered."""
     margin = scenes.size / 2 + 0.01
     x = scenes.x
     crowded = torch.ones_like(scenes.night)
@@ -119,7 +119,7 @@ def _spread(scenes: Scenes, generator: torch.Generator) -> Scenes:
         x = torch.where(crowded[:, None], margin + again * (1 - 2 * margin), x)
         hidden = covered(scenes.replace(x=x)) > COVERED
         crowded = hidden.any(dim=1)
-    # what still does not fit leaves, the first hidden thing of a scene first
+    # what still does not fit leaves, the first hidden object of a scene first
     present = scenes.present
     for _ in range(scenes.slots):
         hidden = covered(scenes.replace(x=x, present=present)) > COVERED
@@ -133,7 +133,7 @@ def _check_sampling(count: int, slots: int, least: int, split: str, sounding: fl
     if count < 1:
         raise ValueError(f"count is {count}, ask for at least 1 scene")
     if not 1 <= slots <= 6:
-        raise ValueError(f"slots is {slots}, a scene has room for 1 to 6 things")
+        raise ValueError(f"slots is {slots}, a scene has room for 1 to 6 objects")
     if not 1 <= least <= slots:
         raise ValueError(f"least is {least}, it must lie from 1 to slots, here {slots}")
     if split not in SPLITS:

@@ -1,12 +1,12 @@
 """What there is: a batch of scenes as tensors, the words for it, and what is held out.
 
-A picture's corner is (0, 0): x runs to the right, y runs down, both from 0 to 1. A thing sits in
-a square of side ``size`` around (x, y). Depth runs from 0 (near) to 1 (far): far things are
+A picture's corner is (0, 0): x runs to the right, y runs down, both from 0 to 1. An object sits in
+a square of side ``size`` around (x, y). Depth runs from 0 (near) to 1 (far): far objects are
 smaller, stand higher on the ground and are covered by nearer ones.
 
-The held-out split is compositional: a colour–kind pair is held out when the sum of its two
-indices is a multiple of 5. That is one pair in five; every kind and every colour is still seen in
-training, only not together.
+The held-out split is compositional: a colour–category pair is held out when the sum of its two
+indices is a multiple of 5. That is one pair in five; every category and every colour is still seen
+in training, only not together.
 """
 
 from collections.abc import Iterator
@@ -18,20 +18,20 @@ from torch import Tensor
 
 from mmlib.shapes import check_finite, check_shape
 
-KINDS = ("bell", "bird", "boat", "car", "clock", "dog", "drum", "frog", "guitar", "horn")
+CATEGORIES = ("bell", "bird", "boat", "car", "clock", "dog", "drum", "frog", "guitar", "horn")
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white")
-PLACES = ("beach", "meadow", "town", "forest", "mountains")
+SCENE_CLASSES = ("beach", "meadow", "town", "forest", "mountains")
 RELATIONS = ("left of", "right of", "above", "below", "in front of", "behind")
 
 HORIZON = 0.5  # the height at which the ground begins
 APART = 0.15  # how far two middles must lie apart to be left or right of each other
 
 
-class Thing(NamedTuple):
-    """One thing of one scene, in words and numbers; ``slot`` is its place in the tensors."""
+class SceneObject(NamedTuple):
+    """One object of one scene, in words and numbers; ``slot`` is its position in the tensors."""
 
     slot: int
-    kind: str
+    category: str
     colour: str
     size: float
     x: float
@@ -46,20 +46,20 @@ class Scenes:
     """A batch of scenes, one tensor a property; nothing in it changes after it is made.
 
     Indexing with a number, a slice, or a tensor or list of indices gives another batch (a number
-    gives a batch of one); ``things()`` reads the scenes in words.
+    gives a batch of one); ``objects()`` reads the scenes in words.
 
     Raises:
         TypeError, ValueError: a property has the wrong type, shape or range; the error names it.
     """
 
-    place: Tensor  # (scenes,) index into PLACES
+    scene_class: Tensor  # (scenes,) index into SCENE_CLASSES
     night: Tensor  # (scenes,) bool
     light: Tensor  # (scenes,) where the sun or the moon stands, 0 left to 1 right
     texture: Tensor  # (scenes,) a whole number that picks clouds, grass and hills
     present: Tensor  # (scenes, slots) bool: an absent slot holds nothing
-    kind: Tensor  # (scenes, slots) index into KINDS
+    category: Tensor  # (scenes, slots) index into CATEGORIES
     colour: Tensor  # (scenes, slots) index into COLOURS
-    size: Tensor  # (scenes, slots) side of the thing's square, share of the picture
+    size: Tensor  # (scenes, slots) side of the object's square, share of the picture
     x: Tensor  # (scenes, slots) middle of the square
     y: Tensor  # (scenes, slots)
     depth: Tensor  # (scenes, slots) 0 near to 1 far
@@ -70,7 +70,7 @@ class Scenes:
         sizes = check_shape(self.present, "scenes slots", name="present")
         for field in fields(self):
             value = getattr(self, field.name)
-            one_a_scene = field.name in ("place", "night", "light", "texture")
+            one_a_scene = field.name in ("scene_class", "night", "light", "texture")
             check_shape(value, "scenes" if one_a_scene else "scenes slots", name=field.name)
             shape = (sizes["scenes"],) if one_a_scene else tuple(self.present.shape)
             if tuple(value.shape) != shape:
@@ -78,15 +78,19 @@ class Scenes:
                     f"{field.name} has shape {tuple(value.shape)}, present needs {shape} of it"
                 )
             _check_dtype(value, name=field.name)
-        for name, words in (("place", PLACES), ("kind", KINDS), ("colour", COLOURS)):
+        for name, words in (
+            ("scene_class", SCENE_CLASSES),
+            ("category", CATEGORIES),
+            ("colour", COLOURS),
+        ):
             _check_range(getattr(self, name), 0, len(words) - 1, name=name)
         for name in ("light", "x", "y", "depth", "size"):
             _check_range(getattr(self, name), 0, 1, name=name)
         if bool((self.size == 0).any()):
-            raise ValueError("size holds 0: a thing needs a size, mark it absent instead")
+            raise ValueError("size holds 0: an object needs a size, mark it absent instead")
 
     def __len__(self) -> int:
-        return len(self.place)
+        return len(self.scene_class)
 
     def __getitem__(self, index: int | slice | list | Tensor) -> "Scenes":
         if isinstance(index, int):
@@ -100,13 +104,13 @@ class Scenes:
 
     @property
     def slots(self) -> int:
-        """How many things a scene has room for."""
+        """How many objects a scene has room for."""
         return self.present.shape[1]
 
     @property
     def device(self) -> torch.device:
         """Where the tensors lie."""
-        return self.place.device
+        return self.scene_class.device
 
     def to(self, device: torch.device | str) -> "Scenes":
         """Return the same scenes on ``device``."""
@@ -118,46 +122,48 @@ class Scenes:
 
     def flying(self) -> Tensor:
         """Return (scenes, slots) bool: the birds whose feet are off the ground."""
-        return self.present & (self.kind == KINDS.index("bird")) & (self.y < HORIZON - 0.05)
+        return (
+            self.present & (self.category == CATEGORIES.index("bird")) & (self.y < HORIZON - 0.05)
+        )
 
-    def place_name(self, index: int) -> str:
-        """Return the place of one scene, such as ``"beach"``."""
-        return PLACES[int(self.place[index])]
+    def scene_class_name(self, index: int) -> str:
+        """Return the scene class of one scene, such as ``"beach"``."""
+        return SCENE_CLASSES[int(self.scene_class[index])]
 
-    def things(self) -> list[tuple[Thing, ...]]:
+    def objects(self) -> list[tuple[SceneObject, ...]]:
         """Return what each scene holds, in the order of its slots."""
-        names = ("kind", "colour", "size", "x", "y", "depth", "sounding")
+        names = ("category", "colour", "size", "x", "y", "depth", "sounding")
         columns = [getattr(self, name).tolist() for name in names] + [self.flying().tolist()]
         return [
             tuple(
-                Thing(slot, KINDS[kind], COLOURS[colour], *rest)
-                for slot, (kind, colour, *rest) in enumerate(zip(*rows, strict=True))
+                SceneObject(slot, CATEGORIES[category], COLOURS[colour], *rest)
+                for slot, (category, colour, *rest) in enumerate(zip(*rows, strict=True))
                 if here[slot]
             )
             for here, *rows in zip(self.present.tolist(), *columns, strict=True)
         ]
 
 
-def held_out(kind: Tensor, colour: Tensor) -> Tensor:
-    """Whether each colour–kind pair is held out of training: their indices sum to a multiple of 5.
+def held_out(category: Tensor, colour: Tensor) -> Tensor:
+    """Whether colour–category pairs are held out of training: their indices sum to a multiple of 5.
 
     Args:
-        kind, colour: whole numbers, indices into ``KINDS`` and ``COLOURS``, of equal shape.
+        category, colour: indices into ``CATEGORIES`` and ``COLOURS``, of equal shape.
     """
-    return (kind + colour) % 5 == 0
+    return (category + colour) % 5 == 0
 
 
 def relations(scenes: Scenes) -> Tensor:
-    """Say which thing stands how to which, as exact facts about the scene's numbers.
+    """Say which object stands how to which, as exact facts about the scene's numbers.
 
     ``left of`` and ``right of``: the middles lie more than ``APART`` apart. ``above`` and
     ``below``: one square ends where the other has not begun, and they overlap sideways. ``in
     front of`` and ``behind``: the squares overlap and one is nearer. Each relation is the other's
-    converse; none holds for an absent thing or between a thing and itself.
+    converse; none holds for an absent object or between an object and itself.
 
     Returns:
         (scenes, slots, slots, relations) bool, last axis in the order of ``RELATIONS``:
-        ``[n, i, j, 0]`` says that thing i is left of thing j.
+        ``[n, i, j, 0]`` says that object i is left of object j.
     """
     x, y, size = scenes.x, scenes.y, scenes.size
     right = x[:, :, None] - x[:, None, :]  # (scenes, slots, slots), i's minus j's
@@ -186,28 +192,28 @@ def related(scenes: Scenes) -> list[list[tuple[int, int, int]]]:
 
 
 def share_of_pairs(scenes: Scenes, relation: str) -> float:
-    """Return for which share of the pairs of different things, in either order, a relation holds.
+    """Return for which share of the pairs of different objects, in either order, a relation holds.
 
     So often whoever says nothing but ``relation`` is right.
 
     Raises:
-        ValueError: ``relation`` is none of ``RELATIONS``, or no scene holds two things.
+        ValueError: ``relation`` is none of ``RELATIONS``, or no scene holds two objects.
     """
     if relation not in RELATIONS:
         raise ValueError(f"relation is {relation!r}, choose one of {', '.join(RELATIONS)}")
     there = scenes.present.sum(dim=1)
     pairs = int((there * (there - 1)).sum())
     if not pairs:
-        raise ValueError("no scene holds two things: nothing can stand in a relation")
+        raise ValueError("no scene holds two objects: nothing can stand in a relation")
     return int(relations(scenes)[..., RELATIONS.index(relation)].sum()) / pairs
 
 
 def covered(scenes: Scenes) -> Tensor:
-    """Bound the share of each thing's square that nearer things cover.
+    """Bound the share of each object's square that nearer objects cover.
 
     Returns:
-        (scenes, slots), the sum over nearer things of the overlap of the two squares divided by
-        the thing's own; 0 for an absent thing. The share truly covered is never larger.
+        (scenes, slots), the sum over nearer objects of the overlap of the two squares divided by
+        the object's own; 0 for an absent object. The share truly covered is never larger.
     """
     half = scenes.size / 2
 
@@ -226,7 +232,7 @@ def _check_dtype(value: Tensor, *, name: str) -> None:
     """Refuse a property whose tensor holds the wrong sort of number."""
     if name in ("night", "present", "mirrored", "sounding"):
         wanted = torch.bool
-    elif name in ("place", "texture", "kind", "colour"):
+    elif name in ("scene_class", "texture", "category", "colour"):
         wanted = torch.int64
     else:
         wanted = torch.float32

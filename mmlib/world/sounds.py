@@ -1,4 +1,4 @@
-"""Scenes as waveforms at 16 kHz: each kind has its timbre, each place its ambience.
+"""Scenes as waveforms at 16 kHz: each category has its timbre, each scene class its ambience.
 
 Levels are chosen so that no mix can clip: stems share the range, whatever else sounds.
 """
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mmlib.runtime import one_torch_thread
-from mmlib.world.scenes import KINDS, PLACES, Scenes
+from mmlib.world.scenes import CATEGORIES, SCENE_CLASSES, Scenes
 from mmlib.world.timbres import SAMPLE_RATE, VOICES, coloured_noise
 
 LOUDNESS, PEAK = 0.12, 0.8  # a timbre's root mean square, unless its peaks would pass PEAK
@@ -16,37 +16,39 @@ SHORTEST = 0.25  # seconds
 
 
 @one_torch_thread()
-def timbre(kind: str, *, seconds: float, generator: torch.Generator) -> Tensor:
-    """Let one thing of a kind sound; pitch, rhythm and noise vary with the generator.
+def timbre(category: str, *, seconds: float, generator: torch.Generator) -> Tensor:
+    """Synthesise one object's sound; pitch, rhythm and noise vary with the generator.
 
     Returns:
         (time,) at ``SAMPLE_RATE``; it starts and ends at 0, its peak is at most 0.8.
 
     Raises:
-        ValueError: the kind is unknown, the sound too short, or the generator not on the CPU.
+        ValueError: the category is unknown, the sound too short, or the generator not on the CPU.
     """
-    if kind not in VOICES:
-        raise ValueError(f"kind is {kind!r}, choose one of {', '.join(KINDS)}")
+    if category not in VOICES:
+        raise ValueError(f"category is {category!r}, choose one of {', '.join(CATEGORIES)}")
     samples = _samples(seconds, generator)
-    sound = _faded(VOICES[kind](samples, generator))
+    sound = _faded(VOICES[category](samples, generator))
     gain = min(LOUDNESS / float(sound.square().mean().sqrt()), PEAK / float(sound.abs().max()))
     return sound * gain
 
 
 @one_torch_thread()
 def ambience(
-    place: str, *, seconds: float, generator: torch.Generator, night: bool = False
+    scene_class: str, *, seconds: float, generator: torch.Generator, night: bool = False
 ) -> Tensor:
-    """Let a place sound: waves, wind, traffic, leaves; at night crickets join in.
+    """Synthesise a scene class: waves, wind, traffic, leaves; at night crickets join in.
 
     Returns:
         (time,) at ``SAMPLE_RATE``, of root mean square 0.02; it starts and ends at 0.
 
     Raises:
-        ValueError: the place is unknown, the sound too short, or the generator not on the CPU.
+        ValueError: the class is unknown, the sound too short, or the generator not on the CPU.
     """
-    if place not in PLACES:
-        raise ValueError(f"place is {place!r}, choose one of {', '.join(PLACES)}")
+    if scene_class not in SCENE_CLASSES:
+        raise ValueError(
+            f"scene_class is {scene_class!r}, choose one of {', '.join(SCENE_CLASSES)}"
+        )
     samples = _samples(seconds, generator)
     low, high, tilt, rate, swing = {
         "beach": (150, 3500, 0.5, 0.25, 0.8),  # slow waves
@@ -54,7 +56,7 @@ def ambience(
         "town": (50, 500, 1.0, 0.15, 0.2),  # far traffic
         "forest": (1200, 6000, 0.4, 0.6, 0.5),  # leaves
         "mountains": (300, 800, 0.2, 0.3, 0.7),  # whistling wind
-    }[place]
+    }[scene_class]
     time = torch.arange(samples) / SAMPLE_RATE
     turn = torch.rand(2, generator=generator)
     sound = coloured_noise(samples, generator, low=low, high=high, tilt=tilt)
@@ -69,13 +71,13 @@ def ambience(
 
 @one_torch_thread()
 def stems(scenes: Scenes, *, seconds: float, generator: torch.Generator) -> Tensor:
-    """Return what each thing of each scene adds to the sound.
+    """Return what each object of each scene adds to the sound.
 
-    A near thing is louder than a far one. A stem depends on its own slot alone: silence one, and
+    A near object is louder than a far one. A stem depends on its own slot alone: silence one, and
     the others stay as they are.
 
     Returns:
-        (scenes, slots, time), 0 for things that do not sound; each peak is at most 0.8 / slots,
+        (scenes, slots, time), 0 for objects that do not sound; each peak is at most 0.8 / slots,
         so that no sum of stems clips.
 
     Raises:
@@ -84,30 +86,32 @@ def stems(scenes: Scenes, *, seconds: float, generator: torch.Generator) -> Tens
     samples = _samples(seconds, generator)
     seeds = torch.randint(2**62, scenes.present.shape, generator=generator)
     waves = torch.zeros(len(scenes), scenes.slots, samples)
-    for index, things in enumerate(scenes.things()):
-        for thing in things:
-            if thing.sounding:
-                own = torch.Generator().manual_seed(int(seeds[index, thing.slot]))
-                gain = 1 / ((1 + thing.depth) * scenes.slots)
-                sound = timbre(thing.kind, seconds=seconds, generator=own)
-                waves[index, thing.slot] = gain * sound
+    for index, objects in enumerate(scenes.objects()):
+        for obj in objects:
+            if obj.sounding:
+                own = torch.Generator().manual_seed(int(seeds[index, obj.slot]))
+                gain = 1 / ((1 + obj.depth) * scenes.slots)
+                sound = timbre(obj.category, seconds=seconds, generator=own)
+                waves[index, obj.slot] = gain * sound
     return waves.to(scenes.device)
 
 
 @one_torch_thread()
 def ambiences(scenes: Scenes, *, seconds: float, generator: torch.Generator) -> Tensor:
-    """Return (scenes, time): the ambience of each scene's place and time of day."""
+    """Return (scenes, time): the ambience of each scene's class and time of day."""
     nights = scenes.night.tolist()
     return torch.stack(
         [
-            ambience(scenes.place_name(index), seconds=seconds, generator=generator, night=night)
+            ambience(
+                scenes.scene_class_name(index), seconds=seconds, generator=generator, night=night
+            )
             for index, night in enumerate(nights)
         ]
     ).to(scenes.device)
 
 
 @one_torch_thread()
-def listen(
+def render(
     scenes: Scenes, *, seconds: float, generator: torch.Generator, noise: float = 0.002
 ) -> Tensor:
     """Return what a microphone hears: stems, ambience and its own noise, drawn in this order.

@@ -1,4 +1,4 @@
-"""What each kind sounds like: additive, frequency-modulated and noise synthesis.
+"""What each category sounds like: additive, frequency-modulated and noise synthesis.
 
 A voice strikes notes: every note is a row of one matrix (notes, time), shaped by its envelope and
 added into the sound at its start. Partials stay below 7.5 kHz, so that nothing folds back.

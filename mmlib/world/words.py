@@ -1,7 +1,7 @@
 """Scenes in words: captions, tags as people give them, and sentences for word vectors.
 
 Everything is lower case, words are separated by single spaces, there is no punctuation. Several
-words may mean one thing (``SYNONYMS``); ``canonical`` leads each of them back to the name that
+words may mean the same (``SYNONYMS``); ``canonical`` leads each of them back to the name that
 ``scenes`` uses.
 """
 
@@ -12,9 +12,9 @@ from typing import NamedTuple
 import torch
 
 from mmlib.world.sampling import sample_scenes
-from mmlib.world.scenes import RELATIONS, Scenes, Thing, related
+from mmlib.world.scenes import RELATIONS, SceneObject, Scenes, related
 
-# The ways to say each kind, place and time; the first is the canonical one.
+# The ways to say each category, scene class and time; the first is the canonical one.
 SYNONYMS = {
     "bell": ("bell",),
     "bird": ("bird", "songbird"),
@@ -34,7 +34,7 @@ SYNONYMS = {
     "day": ("day", "daytime", "sunny"),
     "night": ("night", "nighttime", "dark"),
 }
-# What each kind does when it sounds: of one, of several, going on.
+# What each category does when it sounds: of one, of several, going on.
 SOUNDS_OF = {
     "bell": ("rings", "ring", "ringing"),
     "bird": ("sings", "sing", "singing"),
@@ -66,17 +66,17 @@ UNRELATED_TAGS = ("photo", "holiday", "nice", "2009", "camera", "square", "me", 
 class View(NamedTuple):
     """One scene as a speaker takes it in."""
 
-    things: tuple[Thing, ...]
-    place: str
+    objects: tuple[SceneObject, ...]
+    scene_class: str
     night: bool
     facts: list[tuple[int, int, int]]  # its relations, as in scenes.related
-    in_order: bool  # whether things are told as they stand in ``things``
+    in_order: bool  # whether objects are named as they stand in ``objects``
 
 
 def canonical(word: str) -> str:
     """Return the name that ``scenes`` uses for a word: ``"ships"`` → ``"boat"``.
 
-    A word that is no name of a kind, place or time comes back as it is.
+    A word that is no name of a category, scene class or time comes back as it is.
     """
     for name, words in SYNONYMS.items():
         if word in words or (word.endswith("s") and word[:-1] in words):
@@ -89,7 +89,7 @@ def captions(
     *,
     per_scene: int = 5,
     generator: torch.Generator,
-    heard: bool = False,
+    include_sounds: bool = False,
     forms: Sequence[str] = FORMS,
     left_to_right: bool = False,
 ) -> list[list[str]]:
@@ -99,7 +99,7 @@ def captions(
         scenes: what to describe.
         per_scene: how many different captions a scene gets, 1 to 10.
         generator: the source of randomness.
-        heard: tell also what things sound like; without it only what can be seen.
+        include_sounds: tell also what objects sound like; without it only what can be seen.
         forms: which of ``FORMS`` to use; an inventory comes twice as often as another. A scene
             for which none of them will do gets inventories.
         left_to_right: an inventory goes from left to right; otherwise in any order.
@@ -113,27 +113,29 @@ def captions(
         if form not in FORMS:
             raise ValueError(f"forms holds {form!r}, choose from {', '.join(FORMS)}")
     check_inhabited(scenes)
-    dice, everything = dice_from(generator), []
+    rng, everything = rng_from(generator), []
     nights, facts = scenes.night.tolist(), related(scenes)
-    for index, things in enumerate(scenes.things()):
+    for index, objects in enumerate(scenes.objects()):
         if left_to_right:
-            things = tuple(sorted(things, key=lambda thing: thing.x))
-        view = View(things, scenes.place_name(index), nights[index], facts[index], left_to_right)
-        told: list[str] = []
-        while len(told) < per_scene:
-            sentence = _sentence(view, dice, heard, forms)
-            if sentence not in told:
-                told.append(sentence)
-        everything.append(told)
+            objects = tuple(sorted(objects, key=lambda obj: obj.x))
+        view = View(
+            objects, scenes.scene_class_name(index), nights[index], facts[index], left_to_right
+        )
+        sentences: list[str] = []
+        while len(sentences) < per_scene:
+            sentence = _sentence(view, rng, include_sounds, forms)
+            if sentence not in sentences:
+                sentences.append(sentence)
+        everything.append(sentences)
     return everything
 
 
 def true_tags(scenes: Scenes) -> list[set[str]]:
-    """Return each scene's exact tags: its kinds, their colours, its place, ``day`` or ``night``."""
+    """Return each scene's exact tags: categories, colours, scene class, ``day`` or ``night``."""
     tags = []
-    for index, things in enumerate(scenes.things()):
-        tags.append({thing.kind for thing in things} | {thing.colour for thing in things})
-        tags[-1] |= {scenes.place_name(index), "night" if scenes.night[index] else "day"}
+    for index, objects in enumerate(scenes.objects()):
+        tags.append({obj.category for obj in objects} | {obj.colour for obj in objects})
+        tags[-1] |= {scenes.scene_class_name(index), "night" if scenes.night[index] else "day"}
     return tags
 
 
@@ -149,7 +151,7 @@ def tags(
 
     Args:
         missing: chance that a true tag is left out.
-        wrong: chance that a tag is added that names a kind, place or time, true or not.
+        wrong: chance that a tag is added that names a category, scene class or time, true or not.
         unrelated: chance that a tag is added that has nothing to do with the picture.
 
     Returns:
@@ -161,16 +163,16 @@ def tags(
     for name, chance in (("missing", missing), ("wrong", wrong), ("unrelated", unrelated)):
         if not 0 <= chance <= 1:
             raise ValueError(f"{name} is {chance}, a chance lies from 0 to 1")
-    dice, given = dice_from(generator), []
+    rng, given = rng_from(generator), []
     for truth in true_tags(scenes):
-        kept = [tag for tag in sorted(truth) if dice.random() >= missing]
-        if dice.random() < wrong:
-            kept.append(dice.choice(list(SYNONYMS)))
-        words = {dice.choice(SYNONYMS.get(tag, (tag,))) for tag in kept}
-        if dice.random() < unrelated:
-            words.add(dice.choice(UNRELATED_TAGS))
+        kept = [tag for tag in sorted(truth) if rng.random() >= missing]
+        if rng.random() < wrong:
+            kept.append(rng.choice(list(SYNONYMS)))
+        words = {rng.choice(SYNONYMS.get(tag, (tag,))) for tag in kept}
+        if rng.random() < unrelated:
+            words.add(rng.choice(UNRELATED_TAGS))
         ordered = sorted(words)
-        dice.shuffle(ordered)
+        rng.shuffle(ordered)
         given.append(ordered)
     return given
 
@@ -184,26 +186,26 @@ def corpus(count: int, *, generator: torch.Generator) -> list[list[str]]:
     if count < 1:
         raise ValueError(f"count is {count}, ask for at least 1 sentence")
     scenes = sample_scenes(-(-count // 2), generator=generator).to("cpu")
-    pairs = captions(scenes, per_scene=2, generator=generator, heard=True)
+    pairs = captions(scenes, per_scene=2, generator=generator, include_sounds=True)
     return [sentence.split() for pair in pairs for sentence in pair][:count]
 
 
-def dice_from(generator: torch.Generator) -> random.Random:
+def rng_from(generator: torch.Generator) -> random.Random:
     """Return Python's random numbers, seeded by the next number of ``generator``."""
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
     return random.Random(int(seed))
 
 
-def deed(thing: Thing, place: str) -> str:
-    """Return what a thing is seen to do at a place: flying, sailing or standing."""
-    if thing.flying:
+def action(obj: SceneObject, scene_class: str) -> str:
+    """Return what an object is seen to do in a scene of this class: flying, sailing or standing."""
+    if obj.flying:
         return "flying"
-    return "sailing" if (thing.kind, place) == ("boat", "beach") else "standing"
+    return "sailing" if (obj.category, scene_class) == ("boat", "beach") else "standing"
 
 
-def noun(kind: str, dice: random.Random, *, many: bool = False) -> str:
-    """Return one of the words for a kind, in the plural if asked."""
-    return dice.choice(SYNONYMS[kind]) + ("s" if many else "")
+def noun(category: str, rng: random.Random, *, many: bool = False) -> str:
+    """Return one of the words for a category, in the plural if asked."""
+    return rng.choice(SYNONYMS[category]) + ("s" if many else "")
 
 
 def with_article(words: str) -> str:
@@ -226,73 +228,77 @@ def check_inhabited(scenes: Scenes) -> None:
         )
 
 
-def _grouped(things: Iterable[Thing], *by: str) -> list[list[Thing]]:
-    """Put things together that agree in these properties."""
-    groups: dict[tuple, list[Thing]] = {}
-    for thing in things:
-        groups.setdefault(tuple(getattr(thing, name) for name in by), []).append(thing)
+def _grouped(objects: Iterable[SceneObject], *by: str) -> list[list[SceneObject]]:
+    """Put objects together that agree in these properties."""
+    groups: dict[tuple, list[SceneObject]] = {}
+    for obj in objects:
+        groups.setdefault(tuple(getattr(obj, name) for name in by), []).append(obj)
     return list(groups.values())
 
 
-def _name(group: list[Thing], dice: random.Random, *, coloured: bool = True) -> str:
+def _name(group: list[SceneObject], rng: random.Random, *, coloured: bool = True) -> str:
     """Name a group: ``an orange ship``, ``two red birds``, ``two birds``."""
-    thing, many = group[0], len(group) > 1
-    words = noun(thing.kind, dice, many=many)
-    words = f"{thing.colour} {words}" if coloured else words
+    obj, many = group[0], len(group) > 1
+    words = noun(obj.category, rng, many=many)
+    words = f"{obj.colour} {words}" if coloured else words
     return f"{NUMBERS[len(group)]} {words}" if many else with_article(words)
 
 
-def _be(group: list[Thing]) -> str:
+def _be(group: list[SceneObject]) -> str:
     return "is" if len(group) == 1 else "are"
 
 
-def _sentence(view: View, dice: random.Random, heard: bool, forms: Sequence[str]) -> str:
+def _sentence(view: View, rng: random.Random, include_sounds: bool, forms: Sequence[str]) -> str:
     """Return one true sentence about one scene, in one of several forms."""
-    where, when = dice.choice(WHERE[view.place]), dice.choice(WHEN[view.night])
+    where, when = rng.choice(WHERE[view.scene_class]), rng.choice(WHEN[view.night])
     ways = [_inventory, _inventory] if "inventory" in forms else []
     ways += [_activity] if "activity" in forms else []
     ways += [_relation] if "relation" in forms and view.facts else []
-    ways += [_sound, _sound] if heard and any(thing.sounding for thing in view.things) else []
-    return dice.choice(ways or [_inventory])(view, dice, where, when)
+    ways += [_sound, _sound] if include_sounds and any(obj.sounding for obj in view.objects) else []
+    return rng.choice(ways or [_inventory])(view, rng, where, when)
 
 
-def _inventory(view: View, dice: random.Random, where: str, when: str) -> str:
+def _inventory(view: View, rng: random.Random, where: str, when: str) -> str:
     """Say everything that is there, with colours or without."""
-    coloured = dice.random() < 0.7
-    groups = _grouped(view.things, "kind", "colour") if coloured else _grouped(view.things, "kind")
+    coloured = rng.random() < 0.7
+    groups = (
+        _grouped(view.objects, "category", "colour")
+        if coloured
+        else _grouped(view.objects, "category")
+    )
     if not view.in_order:
-        dice.shuffle(groups)
-    names = listed([_name(group, dice, coloured=coloured) for group in groups])
+        rng.shuffle(groups)
+    names = listed([_name(group, rng, coloured=coloured) for group in groups])
     forms = (
         f"{names} {where} {when}",
         f"{when} there {_be(groups[0])} {names} {where}",
         f"you can see {names} {where} {when}",
     )
-    return dice.choice(forms)
+    return rng.choice(forms)
 
 
-def _activity(view: View, dice: random.Random, where: str, when: str) -> str:
-    """Say what one thing, or several alike, are seen to do."""
-    group = dice.choice(_grouped(view.things, "kind", "colour", "flying"))
-    told = f"{_name(group, dice)} {_be(group)} {deed(group[0], view.place)} {where}"
-    return dice.choice((f"{told} {when}", f"{when} {told}"))
+def _activity(view: View, rng: random.Random, where: str, when: str) -> str:
+    """Say what one object, or several alike, are seen to do."""
+    group = rng.choice(_grouped(view.objects, "category", "colour", "flying"))
+    clause = f"{_name(group, rng)} {_be(group)} {action(group[0], view.scene_class)} {where}"
+    return rng.choice((f"{clause} {when}", f"{when} {clause}"))
 
 
-def _sound(view: View, dice: random.Random, where: str, when: str) -> str:
-    """Say what one thing, or several alike, sound like."""
-    group = dice.choice(_grouped([t for t in view.things if t.sounding], "kind", "colour"))
-    one, several, ongoing = SOUNDS_OF[group[0].kind]
-    verb = dice.choice((several if len(group) > 1 else one, f"{_be(group)} {ongoing}"))
-    told = f"{_name(group, dice)} {verb} {where}"
-    return dice.choice((f"{told} {when}", f"{when} {told}"))
+def _sound(view: View, rng: random.Random, where: str, when: str) -> str:
+    """Say what one object, or several alike, sound like."""
+    group = rng.choice(_grouped([t for t in view.objects if t.sounding], "category", "colour"))
+    one, several, ongoing = SOUNDS_OF[group[0].category]
+    verb = rng.choice((several if len(group) > 1 else one, f"{_be(group)} {ongoing}"))
+    clause = f"{_name(group, rng)} {verb} {where}"
+    return rng.choice((f"{clause} {when}", f"{when} {clause}"))
 
 
-def _relation(view: View, dice: random.Random, where: str, when: str) -> str:
-    """Say how one thing stands to another."""
-    by_slot = {thing.slot: thing for thing in view.things}
-    *pair, relation = dice.choice(view.facts)
-    one, other = (_name([by_slot[slot]], dice) for slot in pair)
+def _relation(view: View, rng: random.Random, where: str, when: str) -> str:
+    """Say how one object stands to another."""
+    by_slot = {obj.slot: obj for obj in view.objects}
+    *pair, relation = rng.choice(view.facts)
+    one, other = (_name([by_slot[slot]], rng) for slot in pair)
     words = RELATIONS[relation]
-    if words in ("left of", "right of") and dice.random() < 0.5:
+    if words in ("left of", "right of") and rng.random() < 0.5:
         words = f"to the {words}"
-    return f"{one} is {words} {other} {dice.choice((where, when))}"
+    return f"{one} is {words} {other} {rng.choice((where, when))}"

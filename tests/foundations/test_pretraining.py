@@ -11,36 +11,42 @@ from sklearn.metrics import average_precision_score
 
 from mmlib.data.batches import Batches
 from mmlib.foundations import pretraining
-from mmlib.foundations.pretraining import Classifier, Ear, Eye, NamingEar, NamingEye
+from mmlib.foundations.pretraining import (
+    AudioClassifier,
+    AudioEncoder,
+    Classifier,
+    ImageClassifier,
+    ImageEncoder,
+)
 from mmlib.runtime import make_generator
 from mmlib.training import fit, predict
 from mmlib.world import pictures, sampling, sounds
-from mmlib.world.scenes import COLOURS, KINDS, held_out
+from mmlib.world.scenes import CATEGORIES, COLOURS, held_out
 
 
 def sampled(count, **options):
     return sampling.sample_scenes(count, generator=make_generator(0), **options)
 
 
-def eye_batch(count=4):
+def image_batch(count=4):
     scenes = sampled(count, split="train")
     drawn = pictures.draw(scenes, generator=make_generator(1))
-    return drawn, pretraining.word_labels(scenes), scenes.place, scenes.night.float()
+    return drawn, pretraining.word_labels(scenes), scenes.scene_class, scenes.night.float()
 
 
-def ear_batch(count=4):
+def audio_batch(count=4):
     scenes = sampled(count, slots=2)
-    waves = sounds.listen(scenes, seconds=0.5, generator=make_generator(1))
-    return waves, pretraining.heard_labels(scenes), scenes.place, scenes.night.float()
+    waves = sounds.render(scenes, seconds=0.5, generator=make_generator(1))
+    return waves, pretraining.sound_labels(scenes), scenes.scene_class, scenes.night.float()
 
 
-SENSES = {"eye": (NamingEye, eye_batch), "ear": (NamingEar, ear_batch)}
+MODALITIES = {"image": (ImageClassifier, image_batch), "audio": (AudioClassifier, audio_batch)}
 
 
 def made(name):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return SENSES[name][0]()
+        return MODALITIES[name][0]()
 
 
 @given(st.lists(st.floats(-4, 4), min_size=4, max_size=4))
@@ -72,53 +78,55 @@ def test_noisy_or_needs_a_grid():
 def test_labels_name_what_is_there_and_nothing_else():
     scenes = sampled(60)
     labels = pretraining.word_labels(scenes)
-    for row, things in zip(labels, scenes.things(), strict=True):
-        true = {thing.kind for thing in things} | {thing.colour for thing in things}
-        true |= {f"{thing.colour} {thing.kind}" for thing in things}
+    for row, objects in zip(labels, scenes.objects(), strict=True):
+        true = {obj.category for obj in objects} | {obj.colour for obj in objects}
+        true |= {f"{obj.colour} {obj.category}" for obj in objects}
         assert {w for w, on in zip(pretraining.WORDS, row, strict=True) if on} == true & set(
             pretraining.WORDS
         )
-    heard = pretraining.heard_labels(scenes)
-    for row, things in zip(heard, scenes.things(), strict=True):
-        true = {thing.kind for thing in things if thing.sounding}
-        assert {k for k, on in zip(KINDS, row, strict=True) if on} == true
+    heard = pretraining.sound_labels(scenes)
+    for row, objects in zip(heard, scenes.objects(), strict=True):
+        true = {obj.category for obj in objects if obj.sounding}
+        assert {k for k, on in zip(CATEGORIES, row, strict=True) if on} == true
 
 
 def test_no_word_names_a_pair_that_is_held_out():
-    for kind, colour in pretraining.NEW_PAIRS:
-        assert held_out(torch.tensor(kind), torch.tensor(colour))
-        assert f"{COLOURS[colour]} {KINDS[kind]}" not in pretraining.WORDS
-    assert len(pretraining.NEW_PAIRS) + len(pretraining.SEEN_PAIRS) == len(KINDS) * len(COLOURS)
+    for category, colour in pretraining.HELD_OUT_PAIRS:
+        assert held_out(torch.tensor(category), torch.tensor(colour))
+        assert f"{COLOURS[colour]} {CATEGORIES[category]}" not in pretraining.WORDS
+    assert len(pretraining.HELD_OUT_PAIRS) + len(pretraining.TRAIN_PAIRS) == len(CATEGORIES) * len(
+        COLOURS
+    )
 
 
 def test_every_stage_halves_the_sides_and_a_cell_lies_over_its_own_pixels():
-    eye = made("eye").eye.eval()
-    drawn = eye_batch(1)[0]
-    assert [tuple(s.shape[2:]) for s in eye.stages(drawn)] == [(32, 32), (16, 16), (8, 8)]
+    encoder = made("image").encoder.eval()
+    drawn = image_batch(1)[0]
+    assert [tuple(s.shape[2:]) for s in encoder.stages(drawn)] == [(32, 32), (16, 16), (8, 8)]
     # what a cell answers to lies evenly around its middle, 8 r + 3.5
     drawn = drawn.clone().requires_grad_()
-    eye(drawn)[0, :, 4, 4].sum().backward()
+    encoder(drawn)[0, :, 4, 4].sum().backward()
     reach = drawn.grad.abs().sum(dim=(0, 1)) > 0
     for axis in (0, 1):
         touched = reach.any(dim=axis).nonzero()[:, 0].double()
         assert (touched.min() + touched.max()) / 2 == pytest.approx(8 * 4 + 3.5)
 
 
-@pytest.mark.parametrize("name", SENSES)
+@pytest.mark.parametrize("name", MODALITIES)
 def test_gradients_reach_every_parameter(name):
     model = made(name)
-    pretraining.naming_loss(model, SENSES[name][1]()).backward()
+    pretraining.pretraining_loss(model, MODALITIES[name][1]()).backward()
     silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert not silent
 
 
-@pytest.mark.parametrize("name", SENSES)
+@pytest.mark.parametrize("name", MODALITIES)
 def test_one_batch_can_be_learned_by_heart(name):
-    model, batch = made(name), SENSES[name][1](6)
+    model, batch = made(name), MODALITIES[name][1](6)
     history = fit(
         model,
         Batches(batch, batch_size=6),
-        pretraining.naming_loss,
+        pretraining.pretraining_loss,
         generator=make_generator(0),
         steps=30,
         learning_rate=5e-3,
@@ -127,36 +135,36 @@ def test_one_batch_can_be_learned_by_heart(name):
     assert history.losses[-1] < 0.2 * history.losses[0]
 
 
-@pytest.mark.parametrize("name", SENSES)
+@pytest.mark.parametrize("name", MODALITIES)
 def test_same_seed_same_weights(name):
-    batches = Batches(SENSES[name][1](8), batch_size=4, generator=make_generator(1))
+    batches = Batches(MODALITIES[name][1](8), batch_size=4, generator=make_generator(1))
     losses = []
     for _ in range(2):
         batches.generator.manual_seed(1)
         history = fit(
-            made(name), batches, pretraining.naming_loss,
+            made(name), batches, pretraining.pretraining_loss,
             generator=make_generator(0), steps=3, progress=False,
         )  # fmt: skip
         losses.append(history.losses)
     assert losses[0] == losses[1]
 
 
-@pytest.mark.parametrize("name", SENSES)
+@pytest.mark.parametrize("name", MODALITIES)
 def test_what_is_shipped_is_what_was_measured(name):
     """The files are those of the report, and name new scenes as well as the report says."""
-    path = pretraining.WEIGHTS / f"{name}.safetensors"
+    path = pretraining.WEIGHTS / f"{name}_encoder.safetensors"
     told = pretraining.report()[name]
     assert hashlib.sha256(path.read_bytes()).hexdigest() == told["sha256"]
-    scenes = sampled(300, split="train", slots=4 if name == "eye" else 3)
-    if name == "eye":
-        model, inputs = pretraining.load_naming_eye(), pictures.draw(scenes)
+    scenes = sampled(300, split="train", slots=4 if name == "image" else 3)
+    if name == "image":
+        model, inputs = pretraining.load_image_classifier(), pictures.draw(scenes)
         labels = pretraining.word_labels(scenes)
     else:
-        model = pretraining.load_naming_ear()
-        inputs = sounds.listen(scenes, seconds=1.0, generator=make_generator(2))
-        labels = pretraining.heard_labels(scenes)
+        model = pretraining.load_audio_classifier()
+        inputs = sounds.render(scenes, seconds=1.0, generator=make_generator(2))
+        labels = pretraining.sound_labels(scenes)
     logits = predict(
-        model, Batches(inputs, batch_size=100), lambda m, b: m(b)[1] if name == "eye" else m(b)[0]
+        model, Batches(inputs, batch_size=100), lambda m, b: m(b)[1] if name == "image" else m(b)[0]
     )
     some = labels.any(dim=0)
     found = average_precision_score(labels[:, some], logits[:, some], average="macro")
@@ -170,24 +178,24 @@ def test_all_weights_together_are_small():
 def test_missing_weights_name_the_command(monkeypatch, tmp_path):
     monkeypatch.setattr(pretraining, "WEIGHTS", tmp_path)
     with pytest.raises(FileNotFoundError, match="make weights"):
-        pretraining.load_eye()
+        pretraining.load_image_encoder()
 
 
 def test_few_of_each_takes_equally_many():
     labels = torch.tensor([0, 1, 0, 2, 1, 2, 0])
-    assert pretraining.few_of_each(labels, 2).tolist() == [0, 2, 1, 4, 3, 5]
+    assert pretraining.few_shot_indices(labels, 2).tolist() == [0, 2, 1, 4, 3, 5]
     with pytest.raises(ValueError, match="class 1 has 2 examples, 3"):
-        pretraining.few_of_each(labels, 3)
+        pretraining.few_shot_indices(labels, 3)
 
 
 def test_new_things_and_new_sounds_are_labelled_truly():
-    drawn, pairs = pretraining.new_things(20, generator=make_generator(3))
+    drawn, pairs = pretraining.held_out_objects(20, generator=make_generator(3))
     scenes = sampling.sample_scenes(20, generator=make_generator(3), slots=1, split="held out")
-    kinds, colours = zip(*(pretraining.NEW_PAIRS[pair] for pair in pairs), strict=True)
-    assert list(kinds) == scenes.kind[:, 0].tolist()
+    categories, colours = zip(*(pretraining.HELD_OUT_PAIRS[pair] for pair in pairs), strict=True)
+    assert list(categories) == scenes.category[:, 0].tolist()
     assert list(colours) == scenes.colour[:, 0].tolist()
     assert drawn.shape == (20, 3, 64, 64)
-    waves, count = pretraining.new_sounds(5, generator=make_generator(3))
+    waves, count = pretraining.sound_mixtures(5, generator=make_generator(3))
     assert waves.shape == (5, 16_000)
     assert count.shape == (5,)
     assert int(count.max()) <= 3
@@ -196,12 +204,17 @@ def test_new_things_and_new_sounds_are_labelled_truly():
 @pytest.mark.parametrize(
     ("model", "inputs", "error", "told"),
     [
-        (Eye, torch.zeros(2, 1, 64, 64), ValueError, "needs size|need size 3"),
-        (Eye, torch.zeros(2, 3, 64, 64, dtype=torch.uint8), TypeError, "pictures has dtype"),
-        (Eye, torch.zeros(2, 3, 4, 64), ValueError, "4 x 64 pixels.*enlarge"),
-        (Ear, torch.zeros(2, 1, 16000), ValueError, "waves has 3 axes"),
-        (Ear, torch.zeros(2, 100), ValueError, "100 samples.*400.*pad"),
-        (Ear, torch.zeros(2, 16000, dtype=torch.int16), TypeError, "waves has dtype"),
+        (ImageEncoder, torch.zeros(2, 1, 64, 64), ValueError, "needs size|need size 3"),
+        (
+            ImageEncoder,
+            torch.zeros(2, 3, 64, 64, dtype=torch.uint8),
+            TypeError,
+            "pictures has dtype",
+        ),
+        (ImageEncoder, torch.zeros(2, 3, 4, 64), ValueError, "4 x 64 pixels.*enlarge"),
+        (AudioEncoder, torch.zeros(2, 1, 16000), ValueError, "waves has 3 axes"),
+        (AudioEncoder, torch.zeros(2, 100), ValueError, "100 samples.*400.*pad"),
+        (AudioEncoder, torch.zeros(2, 16000, dtype=torch.int16), TypeError, "waves has dtype"),
     ],
 )
 def test_bad_input_is_refused(model, inputs, error, told):
@@ -210,11 +223,11 @@ def test_bad_input_is_refused(model, inputs, error, told):
 
 
 def test_a_classifier_describes_what_it_pools():
-    eye = made("eye").eye.eval()
-    drawn = eye_batch(3)[0]
+    encoder = made("image").encoder.eval()
+    drawn = image_batch(3)[0]
     with torch.no_grad():
-        grid = eye(drawn)
-    summary = pretraining.describe(eye, drawn, batch_size=2)
-    assert torch.allclose(summary[:, : eye.features], grid.mean(dim=(2, 3)), atol=1e-5)
-    assert torch.allclose(summary[:, eye.features :], grid.amax(dim=(2, 3)), atol=1e-5)
-    assert Classifier(eye, 7)(drawn).shape == (3, 7)
+        grid = encoder(drawn)
+    summary = pretraining.extract_features(encoder, drawn, batch_size=2)
+    assert torch.allclose(summary[:, : encoder.features], grid.mean(dim=(2, 3)), atol=1e-5)
+    assert torch.allclose(summary[:, encoder.features :], grid.amax(dim=(2, 3)), atol=1e-5)
+    assert Classifier(encoder, 7)(drawn).shape == (3, 7)

@@ -11,7 +11,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy, interpolate
 from mmlib.runtime import make_generator
 from mmlib.vision_audio import localization as loc
 from mmlib.vision_audio.localization import AlikeBatches, Clips, Localizer, LocalizerConfig
-from mmlib.world import pictures, soloists
+from mmlib.world import pictures, single_source
 
 TINY = LocalizerConfig(
     features=12, heard=10, shared=8, hidden=16, temperature=0.6, learn_temperature=True, floor=5.0
@@ -29,19 +29,19 @@ def tiny_model(seed: int = 0) -> Localizer:
 
 
 @pytest.fixture(scope="module")
-def takes():
-    return soloists.record(2, generator=make_generator(1))
+def recordings():
+    return single_source.synthesise(2, generator=make_generator(1))
 
 
 @pytest.fixture(scope="module")
-def clips(takes) -> Clips:
-    return loc.film(24, takes=takes, generator=make_generator(2))
+def clips(recordings) -> Clips:
+    return loc.film(24, recordings=recordings, generator=make_generator(2))
 
 
 @pytest.fixture(scope="module")
 def toy() -> Clips:
     """Clips whose sound is written into one cell of their grid: kind k lights feature k there."""
-    scenes = soloists.sample_solos(128, generator=make_generator(3))
+    scenes = single_source.sample_single_source(128, generator=make_generator(3))
     kinds = torch.arange(128) % 10
     at = torch.randint(16, (128,), generator=make_generator(4))
     grids = 0.3 * numbers(128, 12, 16, seed=5)
@@ -172,8 +172,8 @@ def test_gradients_reach_every_parameter(unsupervised):
 # --- the data --------------------------------------------------------------------------------
 
 
-def test_an_exam_asks_what_it_says(takes):
-    exam = loc.make_exam(12, takes=takes, generator=make_generator(3))
+def test_an_exam_asks_what_it_says(recordings):
+    exam = loc.make_exam(12, recordings=recordings, generator=make_generator(3))
     scenes = exam.clips.scenes
     assert exam.clips.grids.shape == (12, 128, 12, 12)
     assert (exam.other.sounding & scenes.sounding).sum() == 0
@@ -192,13 +192,13 @@ def test_an_exam_asks_what_it_says(takes):
 def test_the_true_attention_lies_on_the_box(clips):
     found = loc.true_attention(clips.scenes, 12)
     assert torch.allclose(found.sum(dim=(1, 2)), torch.ones(24), atol=1e-5)
-    boxes = loc.truth(clips.scenes)
+    boxes = loc.ground_truth(clips.scenes)
     touched = boxes.unfold(1, 8, 8).unfold(2, 8, 8).any(dim=4).any(dim=3)
     assert torch.equal(found > 0, touched)
 
 
-def test_same_seed_same_clips(takes, clips):
-    again = loc.film(24, takes=takes, generator=make_generator(2))
+def test_same_seed_same_clips(recordings, clips):
+    again = loc.film(24, recordings=recordings, generator=make_generator(2))
     assert torch.equal(again.grids, clips.grids)
     assert torch.equal(again.heard, clips.heard)
 
@@ -282,8 +282,8 @@ def test_pointing_by_hand():
     assert loc.points_at(maps, places).tolist() == [True, False]
 
 
-def test_perfect_maps_get_full_marks_and_flat_ones_none(takes):
-    exam = loc.make_exam(8, takes=takes, generator=make_generator(4))
+def test_perfect_maps_get_full_marks_and_flat_ones_none(recordings):
+    exam = loc.make_exam(8, recordings=recordings, generator=make_generator(4))
     perfect = loc.Maps(
         exam.boxes + exam.agreed, exam.other_boxes.float(), torch.zeros_like(exam.agreed)
     )

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn.functional import kl_div, log_softmax
 
-from mmlib.foundations.pretraining import load_naming_eye
+from mmlib.foundations.pretraining import load_image_classifier
 from mmlib.runtime import make_generator
 from mmlib.training import fit
 from mmlib.vision_audio import soundnet
@@ -20,12 +20,12 @@ from mmlib.vision_audio.soundnet import (
     SMALL,
     Layer,
     Lessons,
+    Recordings,
     SoundNet,
     SoundNetConfig,
-    Takes,
 )
 from mmlib.world import sampling
-from mmlib.world.scenes import KINDS, PLACES
+from mmlib.world.scenes import CATEGORIES, SCENE_CLASSES
 
 RATE = soundnet.SAMPLE_RATE
 # Rows of the authors' main_train.lua: name, channels, kernel, stride, padding.
@@ -37,8 +37,8 @@ AUTHORS = [
 ]  # fmt: skip
 TINY = SoundNetConfig(
     layers=(Layer(4, 8, 4, pool=2), Layer(6, 4, 2), Layer(5, 4, 2, pool=2)),
-    objects=len(KINDS),
-    scenes=len(PLACES),
+    objects=len(CATEGORIES),
+    scenes=len(SCENE_CLASSES),
     kernel=2,
 )
 
@@ -59,13 +59,13 @@ def lessons(count, seed=0):
 
 
 @pytest.fixture(scope="module")
-def takes():
-    return soundnet.record(4, generator=make_generator(0), seconds=1.5)
+def recordings():
+    return soundnet.synthesise(4, generator=make_generator(0), seconds=1.5)
 
 
 @pytest.fixture(scope="module")
 def eye():
-    return load_naming_eye()
+    return load_image_classifier()
 
 
 def by_torch(rows):
@@ -186,9 +186,9 @@ def test_the_loss_is_the_sum_of_both_and_a_weight_of_zero_leaves_one_out():
         torch.testing.assert_close(soundnet.transfer_loss(model, batch, objects=0), places)
 
 
-def test_the_teachers_get_no_gradient_and_do_not_change(eye, takes):
+def test_the_teachers_get_no_gradient_and_do_not_change(eye, recordings):
     before = {name: value.clone() for name, value in eye.state_dict().items()}
-    videos = soundnet.film(8, takes=takes, generator=make_generator(0), seconds=1.2)
+    videos = soundnet.film(8, recordings=recordings, generator=make_generator(0), seconds=1.2)
     drawn = videos.pictures.requires_grad_()
     taught = soundnet.teach(eye, drawn)
     assert not any(part.requires_grad for part in taught)
@@ -200,16 +200,18 @@ def test_the_teachers_get_no_gradient_and_do_not_change(eye, takes):
         assert torch.equal(value, before[name]), name
 
 
-def test_lessons_are_distributions_that_name_what_is_seen(eye, takes):
-    videos = soundnet.film(60, takes=takes, generator=make_generator(3), seconds=0.25)
+def test_lessons_are_distributions_that_name_what_is_seen(eye, recordings):
+    videos = soundnet.film(60, recordings=recordings, generator=make_generator(3), seconds=0.25)
     taught = soundnet.teach(eye, videos.pictures, batch_size=17)
     for part in taught:
         torch.testing.assert_close(part.sum(dim=1), torch.ones(60))
-    right = (taught.scenes.argmax(dim=1) == videos.scenes.place).float().mean()
+    right = (taught.scenes.argmax(dim=1) == videos.scenes.scene_class).float().mean()
     assert right > 0.9
     shares = []
-    for row, things in zip(taught.objects, videos.scenes.things(), strict=True):
-        shares.append(sum(float(row[KINDS.index(kind)]) for kind in {t.kind for t in things}))
+    for row, things in zip(taught.objects, videos.scenes.objects(), strict=True):
+        shares.append(
+            sum(float(row[CATEGORIES.index(kind)]) for kind in {t.category for t in things})
+        )
     assert sum(share > 0.9 for share in shares) >= 48
 
 
@@ -224,17 +226,17 @@ def test_gradients_reach_every_parameter(config):
         assert float(value.grad.abs().sum()) > 0, name
 
 
-def test_one_batch_is_learned_by_heart(takes):
-    quiz = soundnet.new_sounds(8, takes=takes, generator=make_generator(0))
-    taught = Lessons(torch.eye(10)[quiz.loudest], torch.eye(5)[quiz.place])
+def test_one_batch_is_learned_by_heart(recordings):
+    quiz = soundnet.sound_mixtures(8, recordings=recordings, generator=make_generator(0))
+    taught = Lessons(torch.eye(10)[quiz.loudest], torch.eye(5)[quiz.scene_class])
     history = fit(made(), [(quiz.waves, *taught)], soundnet.transfer_loss,
                   generator=make_generator(0), steps=30, learning_rate=5e-3,
                   progress=False)  # fmt: skip
     assert history.losses[-1] < 0.1 * history.losses[0]
 
 
-def test_same_seed_same_student(takes):
-    videos = soundnet.film(8, takes=takes, generator=make_generator(0), seconds=1.2)
+def test_same_seed_same_student(recordings):
+    videos = soundnet.film(8, recordings=recordings, generator=make_generator(0), seconds=1.2)
     losses = []
     for seed in (1, 1, 2):
         history = soundnet.train(made(), videos.waves, lessons(8), steps=3, batch_size=4,
@@ -314,7 +316,7 @@ def test_bad_sounds_are_refused(waves, error, told):
         made()(waves)
 
 
-def test_other_bad_input_is_refused(takes):
+def test_other_bad_input_is_refused(recordings):
     with pytest.raises(ValueError, match="signal has 3 axes"):
         soundnet.to_waves(torch.zeros(1, 2, 100), sample_rate=RATE)
     with pytest.raises(ValueError, match=r"teacher has shape \(2, 10\).*need size 5"):
@@ -322,67 +324,73 @@ def test_other_bad_input_is_refused(takes):
     with pytest.raises(ValueError, match="8000 samples, a student hears 16000"):
         soundnet.train(made(), noise(4, 8000), lessons(4), steps=1, generator=make_generator(0))
     scenes = sampling.sample_scenes(2, generator=make_generator(0))
-    with pytest.raises(ValueError, match="80000 samples are asked for, the takes have 24000"):
-        soundnet.soundtrack(scenes, takes, seconds=5, generator=make_generator(0))
+    with pytest.raises(ValueError, match="80000 samples are asked for, the recordings have 24000"):
+        soundnet.soundtrack(scenes, recordings, seconds=5, generator=make_generator(0))
 
 
-def alone(takes):
+def alone(recordings):
     """Takes of which only one is not silent."""
-    things, places = torch.zeros_like(takes.things), torch.zeros_like(takes.places)
-    things[KINDS.index("dog"), :, :] = 0.5
-    return Takes(things, places)
+    things, places = torch.zeros_like(recordings.sounds), torch.zeros_like(recordings.ambiences)
+    things[CATEGORIES.index("dog"), :, :] = 0.5
+    return Recordings(things, places)
 
 
-def test_only_what_sounds_is_heard_and_the_near_louder_than_the_far(takes):
+def test_only_what_sounds_is_heard_and_the_near_louder_than_the_far(recordings):
     scenes = sampling.sample_scenes(40, generator=make_generator(0), slots=2, sounding=0.5)
     quiet = {"seconds": 1.0, "generator": make_generator(1), "noise": (1e-7, 1e-7)}
-    heard = soundnet.soundtrack(scenes, alone(takes), **quiet)
-    for wave, things in zip(heard, scenes.things(), strict=True):
-        dogs = [t for t in things if t.kind == "dog" and t.sounding]
+    heard = soundnet.soundtrack(scenes, alone(recordings), **quiet)
+    for wave, things in zip(heard, scenes.objects(), strict=True):
+        dogs = [t for t in things if t.category == "dog" and t.sounding]
         level = sum(0.5 / ((1 + dog.depth) * 2) for dog in dogs)
         assert float(wave.mean()) == pytest.approx(level, abs=1e-5)
 
 
-def test_a_place_is_heard_by_day_and_by_night(takes):
+def test_a_place_is_heard_by_day_and_by_night(recordings):
     scenes = sampling.sample_scenes(30, generator=make_generator(0), sounding=0.0)
-    marked = torch.arange(10.0).reshape(5, 2, 1, 1).expand_as(takes.places) / 100
-    waves = soundnet.soundtrack(scenes, Takes(takes.things, marked), seconds=0.5,
+    marked = torch.arange(10.0).reshape(5, 2, 1, 1).expand_as(recordings.ambiences) / 100
+    waves = soundnet.soundtrack(scenes, Recordings(recordings.sounds, marked), seconds=0.5,
                                 generator=make_generator(0), noise=(1e-7, 1e-7))  # fmt: skip
-    wanted = (2 * scenes.place + scenes.night) / 100
+    wanted = (2 * scenes.scene_class + scenes.night) / 100
     torch.testing.assert_close(waves.mean(dim=1), wanted, atol=1e-5, rtol=0)
 
 
-def test_no_sound_clips_and_the_noise_keeps_to_its_range(takes):
-    quiz = soundnet.new_sounds(50, takes=takes, generator=make_generator(0))
+def test_no_sound_clips_and_the_noise_keeps_to_its_range(recordings):
+    quiz = soundnet.sound_mixtures(50, recordings=recordings, generator=make_generator(0))
     assert quiz.waves.abs().max() <= 1
-    silent = Takes(torch.zeros_like(takes.things), torch.zeros_like(takes.places))
-    levels = soundnet.new_sounds(50, takes=silent, generator=make_generator(0)).waves.std(dim=1)
+    silent = Recordings(torch.zeros_like(recordings.sounds), torch.zeros_like(recordings.ambiences))
+    levels = soundnet.sound_mixtures(50, recordings=silent, generator=make_generator(0)).waves.std(
+        dim=1
+    )
     low, high = soundnet.NOISE
     assert low * 0.95 < levels.min() < levels.max() < high * 1.05
     assert levels.max() > 4 * levels.min()
 
 
-def test_same_seed_same_videos_and_same_sounds(takes):
-    again = soundnet.record(4, generator=make_generator(0), seconds=1.5)
-    assert all(torch.equal(one, two) for one, two in zip(takes, again, strict=True))
+def test_same_seed_same_videos_and_same_sounds(recordings):
+    again = soundnet.synthesise(4, generator=make_generator(0), seconds=1.5)
+    assert all(torch.equal(one, two) for one, two in zip(recordings, again, strict=True))
     for make in (
-        lambda seed: soundnet.film(3, takes=takes, generator=make_generator(seed), seconds=1)[1:],
-        lambda seed: soundnet.new_sounds(3, takes=takes, generator=make_generator(seed)),
+        lambda seed: soundnet.film(
+            3, recordings=recordings, generator=make_generator(seed), seconds=1
+        )[1:],
+        lambda seed: soundnet.sound_mixtures(
+            3, recordings=recordings, generator=make_generator(seed)
+        ),
     ):
         first, second, other = make(1), make(1), make(2)
         assert all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
         assert not torch.equal(first[0], other[0])
 
 
-def test_things_of_the_quiz_say_nothing_about_the_place(takes):
-    silent = Takes(takes.things[:, :, :8000], takes.places[..., :8000])
+def test_things_of_the_quiz_say_nothing_about_the_place(recordings):
+    silent = Recordings(recordings.sounds[:, :, :8000], recordings.ambiences[..., :8000])
     scenes = sampling.sample_scenes(10, generator=make_generator(0))
     assert len(scenes) == 10
-    with pytest.raises(ValueError, match="record longer"):
-        soundnet.new_sounds(10, takes=silent, generator=make_generator(0))
-    quiz = soundnet.new_sounds(800, takes=takes, generator=make_generator(5))
+    with pytest.raises(ValueError, match="make longer ones"):
+        soundnet.sound_mixtures(10, recordings=silent, generator=make_generator(0))
+    quiz = soundnet.sound_mixtures(800, recordings=recordings, generator=make_generator(5))
     counts = torch.zeros(5, 10)
-    for place, kind in zip(quiz.place.tolist(), quiz.loudest.tolist(), strict=True):
+    for place, kind in zip(quiz.scene_class.tolist(), quiz.loudest.tolist(), strict=True):
         counts[place, kind] += 1
     expected = counts.sum(1, keepdim=True) * counts.sum(0) / counts.sum()
     statistic = float(((counts - expected) ** 2 / expected).sum())
@@ -426,8 +434,8 @@ def test_a_planted_unit_is_found():
 def test_perfect_teachers_name_what_sounds_and_not_what_is_silent():
     scenes = sampling.sample_scenes(40, generator=make_generator(0), sounding=0.4)
     taught = soundnet.heard_lessons(scenes)
-    for row, things in zip(taught.objects, scenes.things(), strict=True):
-        sounding = {t.kind for t in things if t.sounding} or set(KINDS)
-        for kind, share in zip(KINDS, row.tolist(), strict=True):
+    for row, things in zip(taught.objects, scenes.objects(), strict=True):
+        sounding = {t.category for t in things if t.sounding} or set(CATEGORIES)
+        for kind, share in zip(CATEGORIES, row.tolist(), strict=True):
             assert share == pytest.approx((kind in sounding) / len(sounding))
-    assert torch.equal(taught.scenes.argmax(dim=1), scenes.place)
+    assert torch.equal(taught.scenes.argmax(dim=1), scenes.scene_class)

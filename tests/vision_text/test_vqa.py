@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from mmlib.data.vocabulary import UnknownWordError
-from mmlib.foundations.pretraining import WORDS, NamingEye
+from mmlib.foundations.pretraining import WORDS, ImageClassifier
 from mmlib.runtime import make_generator
 from mmlib.training import fit
 from mmlib.vision_text import vqa
@@ -80,7 +80,7 @@ def test_examples_hold_the_answers(asked, batch):
 
 
 def test_the_named_grid_is_the_eyes_with_its_words_beside_it():
-    eye = NamingEye().eval()
+    eye = ImageClassifier().eval()
     pictures = torch.rand(2, 3, 32, 32, generator=make_generator(0))
     named = vqa.NamingGrid(eye)
     with torch.no_grad():
@@ -90,7 +90,7 @@ def test_the_named_grid_is_the_eyes_with_its_words_beside_it():
     chances = 1 / (1 + torch.exp(-seen.cells))
     torch.testing.assert_close(grid[:, -len(WORDS) :], 4 * chances)
     with torch.no_grad():
-        features = eye.eye(pictures)
+        features = eye.encoder(pictures)
     mean, spread = features.mean(1, keepdim=True), features.var(1, correction=0, keepdim=True)
     torch.testing.assert_close(grid[:, : -len(WORDS)], (features - mean) / (spread + 1e-5).sqrt())
 
@@ -387,12 +387,12 @@ def test_a_quiz_asks_about_the_pictures_that_it_shows(monkeypatch):
     monkeypatch.setattr(vqa, "AT_ONCE", 2)
     shown = []
 
-    class Eye(nn.AvgPool2d):
+    class ImageEncoder(nn.AvgPool2d):
         def forward(self, pictures):
             shown.append(pictures)
             return super().forward(pictures)
 
-    eye = Eye(8)
+    eye = ImageEncoder(8)
     quiz = vqa.make_quiz(5, eye, generator=make_generator(0), per_scene=2, types=("time",))
     assert len(quiz.scenes) == len(quiz.questions) == 5
     assert [len(pictures) for pictures in shown] == [2, 2, 1]

@@ -5,38 +5,38 @@ import torch
 
 from mmlib.world import distances
 from mmlib.world.figures import FIGURES
-from mmlib.world.scenes import KINDS
+from mmlib.world.scenes import CATEGORIES
 
 V, U = torch.meshgrid(torch.linspace(-1.6, 1.6, 321), torch.linspace(-1.6, 1.6, 321), indexing="ij")
 
 
-def silhouette(kind):
-    return torch.stack([distance for distance, _ in FIGURES[kind](U, V)]).amin(dim=0) <= 0
+def silhouette(category):
+    return torch.stack([distance for distance, _ in FIGURES[category](U, V)]).amin(dim=0) <= 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_figure_stays_in_its_square_and_fills_it(kind):
-    inside = silhouette(kind)
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_a_figure_stays_in_its_square_and_fills_it(category):
+    inside = silhouette(category)
     assert not (inside & ((U.abs() > 1.08) | (V.abs() > 1.08))).any()
     assert inside[(U.abs() <= 1) & (V.abs() <= 1)].float().mean() > 0.2
     assert 0.85 < V[inside].max() < 1.08  # its feet
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_figure_shows_mostly_its_own_colour(kind):
-    parts = FIGURES[kind](U, V)
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_a_figure_shows_mostly_its_own_colour(category):
+    parts = FIGURES[category](U, V)
     own = torch.zeros_like(U)
     for distance, paint in parts:
         own = torch.where(distance <= 0, paint.own, own)
-    assert own[silhouette(kind)].mean() > 0.3
+    assert own[silhouette(category)].mean() > 0.3
 
 
 def test_no_two_figures_share_an_outline():
-    shapes = torch.stack([silhouette(kind) for kind in KINDS]).flatten(1).float()
+    shapes = torch.stack([silhouette(category) for category in CATEGORIES]).flatten(1).float()
     both = shapes @ shapes.T
     either = shapes.sum(1)[:, None] + shapes.sum(1) - both
     overlap = both / either
-    assert (overlap - torch.eye(len(KINDS))).max() < 0.85
+    assert (overlap - torch.eye(len(CATEGORIES))).max() < 0.85
 
 
 def steepness(form):

@@ -8,7 +8,7 @@ from mmlib.world.backdrops import lattice, noise
 from mmlib.world.figures import FIGURES
 from mmlib.world.pictures import PAINTS, boxes, draw, masks, outlines
 from mmlib.world.sampling import sample_scenes
-from mmlib.world.scenes import COLOURS, KINDS, PLACES
+from mmlib.world.scenes import CATEGORIES, COLOURS, SCENE_CLASSES
 
 BRIGHTNESS = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
 
@@ -45,15 +45,18 @@ def test_a_large_picture_shrinks_to_the_small_one(scenes):
     assert (shrunk - draw(scenes[:20], size=64)).abs().mean() < 0.03
 
 
-def test_night_is_darker_than_day_in_every_place(scenes):
+def test_night_is_darker_than_day_in_every_scene_class(scenes):
     day = draw(scenes.replace(night=torch.zeros_like(scenes.night)))
     night = draw(scenes.replace(night=torch.ones_like(scenes.night)))
     assert ((BRIGHTNESS * (day - night)).sum(dim=1).mean(dim=(1, 2)) > 0.1).all()
 
 
-def test_places_and_textures_look_different(scenes):
+def test_scene_classes_and_textures_look_different(scenes):
     empty = scenes[:1].replace(present=torch.zeros(1, 4, dtype=torch.bool))
-    views = [draw(empty.replace(place=torch.tensor([place]))) for place in range(len(PLACES))]
+    views = [
+        draw(empty.replace(scene_class=torch.tensor([scene_class])))
+        for scene_class in range(len(SCENE_CLASSES))
+    ]
     for index, one in enumerate(views):
         assert all((one - other).abs().mean() > 0.02 for other in views[index + 1 :])
     other = draw(empty.replace(texture=empty.texture + 1))
@@ -61,17 +64,17 @@ def test_places_and_textures_look_different(scenes):
 
 
 def masks_by_hand(scenes, size):
-    """Decide for each pixel alone which thing is nearest there."""
+    """Decide for each pixel alone which object is nearest there."""
     seen = torch.zeros(len(scenes), scenes.slots, size, size, dtype=torch.bool)
     at = (torch.arange(size) + 0.5) / size
-    for index, things in enumerate(scenes.things()):
+    for index, objects in enumerate(scenes.objects()):
         free = torch.ones(size, size, dtype=torch.bool)
-        for thing in sorted(things, key=lambda thing: thing.depth):
-            u = ((at - thing.x) / (thing.size / 2)).expand(size, size).contiguous()
-            v = ((at - thing.y) / (thing.size / 2))[:, None].expand(size, size).contiguous()
-            u = -u if scenes.mirrored[index, thing.slot] else u
-            inside = torch.stack([d for d, _ in FIGURES[thing.kind](u, v)]).amin(dim=0) <= 0
-            seen[index, thing.slot] = inside & free
+        for obj in sorted(objects, key=lambda obj: obj.depth):
+            u = ((at - obj.x) / (obj.size / 2)).expand(size, size).contiguous()
+            v = ((at - obj.y) / (obj.size / 2))[:, None].expand(size, size).contiguous()
+            u = -u if scenes.mirrored[index, obj.slot] else u
+            inside = torch.stack([d for d, _ in FIGURES[obj.category](u, v)]).amin(dim=0) <= 0
+            seen[index, obj.slot] = inside & free
             free &= ~inside
     return seen
 
@@ -88,7 +91,7 @@ def test_masks_are_disjoint_and_everything_present_is_seen(scenes):
     assert torch.equal(seen.any(dim=(2, 3)), scenes.present)
 
 
-def test_covered_things_show_less_than_alone_and_the_nearest_shows_all(scenes):
+def test_covered_objects_show_less_than_alone_and_the_nearest_shows_all(scenes):
     seen, alone = masks(scenes).sum(dim=(2, 3)), outlines(scenes).sum(dim=(2, 3))
     assert (seen <= alone).all()
     assert (seen < alone).any()
@@ -96,17 +99,17 @@ def test_covered_things_show_less_than_alone_and_the_nearest_shows_all(scenes):
     assert torch.equal(seen.gather(1, nearest), alone.gather(1, nearest))
 
 
-def test_inside_the_nearest_thing_nothing_else_shines_through(scenes):
+def test_inside_the_nearest_object_nothing_else_shines_through(scenes):
     nearest = scenes.depth.masked_fill(~scenes.present, 2).argmin(dim=1, keepdim=True)
     alone = scenes.replace(present=torch.zeros_like(scenes.present).scatter(1, nearest, True))
     outline = masks(alone).any(dim=1)[:, None]
     inside = -torch.nn.functional.max_pool2d(-outline.float(), 3, stride=1, padding=1) == 1
     differ = (draw(scenes) - draw(alone)).abs().amax(dim=1, keepdim=True)
     assert differ[inside].max() < 1e-4
-    assert differ.max() > 0.3  # the other things are drawn, elsewhere
+    assert differ.max() > 0.3  # the other objects are drawn, elsewhere
 
 
-def test_a_thing_taken_away_changes_the_picture_where_it_was_seen(scenes):
+def test_a_object_taken_away_changes_the_picture_where_it_was_seen(scenes):
     with_it, seen = draw(scenes), masks(scenes)
     first = scenes.present.long().argmax(dim=1, keepdim=True)
     without = draw(scenes.replace(present=scenes.present.scatter(1, first, False)))
@@ -116,7 +119,7 @@ def test_a_thing_taken_away_changes_the_picture_where_it_was_seen(scenes):
     assert changed[~gone].float().mean() < 0.05  # its edge and its shadow
 
 
-def test_a_things_own_colour_is_what_one_sees_by_day():
+def test_a_objects_own_colour_is_what_one_sees_by_day():
     drawn = sample_scenes(300, generator=make_generator(3), slots=1)
     drawn = drawn.replace(night=torch.zeros(300, dtype=torch.bool))
     pictures, seen = draw(drawn), masks(drawn)
@@ -142,7 +145,7 @@ def test_boxes_are_the_tight_bounds_of_masks(scenes, size):
         ]  # fmt: skip
 
 
-def test_things_may_stick_out_of_the_picture(scenes):
+def test_objects_may_stick_out_of_the_picture(scenes):
     corner = scenes[:10].replace(x=torch.full((10, 4), 0.0), y=torch.full((10, 4), 1.0))
     assert draw(corner).isfinite().all()
     assert (masks(corner, size=65) != masks_by_hand(corner, 65)).float().mean() < 1e-4
@@ -175,7 +178,9 @@ def test_bad_noise_and_bad_masks_are_refused(scenes):
         boxes(torch.zeros(2, 8, 8))
 
 
-def test_every_kind_can_be_drawn_alone():
-    one = sample_scenes(len(KINDS), generator=make_generator(0), slots=1)
-    one = one.replace(kind=torch.arange(len(KINDS))[:, None], present=torch.ones(10, 1).bool())
+def test_every_category_can_be_drawn_alone():
+    one = sample_scenes(len(CATEGORIES), generator=make_generator(0), slots=1)
+    one = one.replace(
+        category=torch.arange(len(CATEGORIES))[:, None], present=torch.ones(10, 1).bool()
+    )
     assert masks(one).any(dim=(1, 2, 3)).all()

@@ -7,7 +7,7 @@ from mmlib.runtime import make_generator
 from mmlib.world import pictures
 from mmlib.world.questions import ANSWERS, EXTRA_TYPES, MIDDLE, TYPES, ask
 from mmlib.world.sampling import sample_scenes
-from mmlib.world.scenes import APART, COLOURS, KINDS, RELATIONS
+from mmlib.world.scenes import APART, CATEGORIES, COLOURS, RELATIONS
 from mmlib.world.words import NUMBERS, canonical
 
 ALL_TYPES = TYPES + EXTRA_TYPES
@@ -24,26 +24,26 @@ def asked(scenes):
 
 
 def names_in(text):
-    """Return the (colour or None, kind) that a text names, in order."""
+    """Return the (colour or None, category) that a text names, in order."""
     found, colour = [], None
     for word in map(canonical, text.split()):
-        if word in KINDS:
+        if word in CATEGORIES:
             found.append((colour, word))
         colour = word if word in COLOURS else None
     return found
 
 
-def answer_by_reading(text, things, night):
+def answer_by_reading(text, objects, night):
     """Answer from the words of the question alone."""
     named = [
-        [t for t in things if t.kind == kind and colour in (None, t.colour)]
-        for colour, kind in names_in(text)
+        [t for t in objects if t.category == category and colour in (None, t.colour)]
+        for colour, category in names_in(text)
     ]
     if text.startswith("how many"):
         return NUMBERS[len(named[0])]
     if text.startswith("what colour"):
-        ((thing,),) = named
-        return thing.colour
+        ((obj,),) = named
+        return obj.colour
     if text == "is it day or night":
         return "night" if night else "day"
     if text.startswith("is there"):
@@ -56,14 +56,14 @@ def answer_by_reading(text, things, night):
 
 
 def holds(text, one, other):
-    """Whether what a text says of one thing, or of one and another, is so."""
+    """Whether what a text says of one object, or of one and another, is so."""
     if other is None:
         return {
             "on the left": one.x < 0.5,
             "on the right": one.x > 0.5,
             "at the top": one.y < 0.5,
             "at the bottom": one.y > 0.5,
-        }[next(place for place in MIDDLE if place in text)]
+        }[next(side for side in MIDDLE if side in text)]
     right, down, reach = one.x - other.x, one.y - other.y, (one.size + other.size) / 2
     return {
         "left of": right < -APART,
@@ -78,17 +78,17 @@ def holds(text, one, other):
 
 
 def test_every_answer_is_right(scenes, asked):
-    for things, night, questions in zip(scenes.things(), scenes.night, asked, strict=True):
+    for objects, night, questions in zip(scenes.objects(), scenes.night, asked, strict=True):
         for question in questions:
             assert question.answer in ANSWERS
-            assert question.answer == answer_by_reading(question.text, things, night), question
+            assert question.answer == answer_by_reading(question.text, objects, night), question
 
 
 def test_all_types_and_yes_as_often_as_no(asked):
     flat = [question for questions in asked for question in questions]
     assert {question.type for question in flat} == set(ALL_TYPES)
-    for kind in ("existence", "relation", "comparison", "position"):
-        answers = [q.answer == "yes" for q in flat if q.type == kind]
+    for category in ("existence", "relation", "comparison", "position"):
+        answers = [q.answer == "yes" for q in flat if q.type == category]
         assert len(answers) > 100
         assert 0.4 < sum(answers) / len(answers) < 0.6
     together = [q.answer == "yes" for q in flat if q.type == "together"]
@@ -100,12 +100,12 @@ def test_all_types_and_yes_as_often_as_no(asked):
         assert answers == {"yes", "no"}, word
 
 
-def test_a_colour_in_a_no_may_belong_to_a_kind_that_is_there(scenes, asked):
+def test_a_colour_in_a_no_may_belong_to_a_category_that_is_there(scenes, asked):
     traps = 0
-    for things, questions in zip(scenes.things(), asked, strict=True):
+    for objects, questions in zip(scenes.objects(), asked, strict=True):
         for question in questions:
             words = {canonical(word) for word in question.text.split()}
-            here = words & {thing.kind for thing in things}
+            here = words & {obj.category for obj in objects}
             traps += question.type == "existence" and question.answer == "no" and bool(here)
     assert traps > 20
 
@@ -115,15 +115,15 @@ def test_what_is_asked_can_be_seen(scenes, asked):
     seen = pictures.masks(scenes, size=64)
     assert int(seen.flatten(2).sum(dim=2)[scenes.present].min()) >= 12
     edges = pictures.boxes(pictures.outlines(scenes, size=64))
-    for edge, things, questions in zip(edges.tolist(), scenes.things(), asked, strict=True):
+    for edge, objects, questions in zip(edges.tolist(), scenes.objects(), asked, strict=True):
         for question in questions:
             named = [
-                [t for t in things if t.kind == kind and colour in (None, t.colour)]
-                for colour, kind in names_in(question.text)
+                [t for t in objects if t.category == category and colour in (None, t.colour)]
+                for colour, category in names_in(question.text)
             ]
             if question.type not in ("relation", "comparison") or "there" in question.text:
                 continue
-            boxes = [edge[thing.slot] for (thing,) in named]
+            boxes = [edge[obj.slot] for (obj,) in named]
             sides = [max(right - left, low - top) for left, top, right, low in boxes]
             if question.type == "comparison":
                 assert max(sides) / min(sides) > 1.1, question
@@ -147,7 +147,7 @@ def test_types_can_be_chosen_and_articles_fit(scenes):
 
 
 def test_where_a_type_has_nothing_to_ask_another_is_drawn():
-    """One thing alone stands in no relation; the time can be asked of any scene."""
+    """One object alone stands in no relation; the time can be asked of any scene."""
     alone = sample_scenes(50, generator=make_generator(2), slots=1)
     flat = [q for asked in ask(alone, generator=make_generator(3), types=("relation", "time"))
             for q in asked]  # fmt: skip

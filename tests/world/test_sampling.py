@@ -7,7 +7,7 @@ import torch
 
 from mmlib.runtime import make_generator
 from mmlib.world.sampling import COVERED, sample_scenes
-from mmlib.world.scenes import KINDS, PLACES, covered, held_out
+from mmlib.world.scenes import CATEGORIES, SCENE_CLASSES, covered, held_out
 
 MANY = 3000
 
@@ -35,38 +35,38 @@ def test_sampling_leaves_the_global_random_state_alone():
 def test_the_training_split_and_the_held_out_split_share_no_pair():
     for split, wanted in (("train", False), ("held out", True)):
         drawn = sample_scenes(MANY, generator=make_generator(0), split=split)
-        out = held_out(drawn.kind, drawn.colour)[drawn.present]
+        out = held_out(drawn.category, drawn.colour)[drawn.present]
         assert (out == wanted).all()
     drawn = sample_scenes(MANY, generator=make_generator(0), split="train")
-    assert drawn.kind[drawn.present].unique().numel() == len(KINDS)
+    assert drawn.category[drawn.present].unique().numel() == len(CATEGORIES)
 
 
 def test_both_splits_are_mixed_in_all(scenes):
-    share = held_out(scenes.kind, scenes.colour)[scenes.present].float().mean()
+    share = held_out(scenes.category, scenes.colour)[scenes.present].float().mean()
     assert 0.15 < share < 0.25
 
 
 def test_nothing_is_hidden_and_nobody_sticks_out(scenes):
     assert (covered(scenes) <= COVERED).all()
-    assert (covered(scenes)[scenes.present] > 0.05).float().mean() > 0.1  # yet things do overlap
+    assert (covered(scenes)[scenes.present] > 0.05).float().mean() > 0.1  # yet objects do overlap
     half, here = scenes.size / 2, scenes.present
     for middle in (scenes.x, scenes.y):
         assert ((middle - half)[here] > 0).all()
         assert ((middle + half)[here] < 1).all()
 
 
-def test_numbers_of_things_and_repeats(scenes):
+def test_numbers_of_objects_and_repeats(scenes):
     numbers = scenes.present.sum(dim=1)
     assert numbers.min() >= 1
     assert set(numbers.tolist()) == {1, 2, 3, 4}
-    alike = (scenes.kind[:, 1:] == scenes.kind[:, :1]) & scenes.present[:, 1:]
+    alike = (scenes.category[:, 1:] == scenes.category[:, :1]) & scenes.present[:, 1:]
     assert 0.2 < alike[scenes.present[:, 1:]].float().mean() < 0.5
 
 
-def test_places_are_drawn_alike_and_kinds_are_at_home(scenes):
-    assert (scenes.place.bincount() / MANY - 1 / len(PLACES)).abs().max() < 0.04
-    boats = (scenes.kind == KINDS.index("boat")) & scenes.present
-    beach = scenes.place == PLACES.index("beach")
+def test_scene_classes_are_drawn_alike_and_categories_are_at_home(scenes):
+    assert (scenes.scene_class.bincount() / MANY - 1 / len(SCENE_CLASSES)).abs().max() < 0.04
+    boats = (scenes.category == CATEGORIES.index("boat")) & scenes.present
+    beach = scenes.scene_class == SCENE_CLASSES.index("beach")
     assert boats[beach].float().mean() > 5 * boats[~beach].float().mean()
 
 

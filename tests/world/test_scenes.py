@@ -1,4 +1,4 @@
-"""Laws of scenes: what a batch holds, how its things stand to each other, what is held out."""
+"""Laws of scenes: what a batch holds, how its objects stand to each other, what is held out."""
 
 from dataclasses import FrozenInstanceError, fields
 
@@ -9,8 +9,8 @@ from mmlib.runtime import make_generator
 from mmlib.world.sampling import sample_scenes
 from mmlib.world.scenes import (
     APART,
+    CATEGORIES,
     COLOURS,
-    KINDS,
     RELATIONS,
     covered,
     held_out,
@@ -25,11 +25,11 @@ def scenes():
     return sample_scenes(200, generator=make_generator(0))
 
 
-def facts_by_hand(things):
-    """Read the relations off one scene's things, one pair at a time."""
+def facts_by_hand(objects):
+    """Read the relations off one scene's objects, one pair at a time."""
     facts = set()
-    for a in things:
-        for b in things:
+    for a in objects:
+        for b in objects:
             if a.slot == b.slot:
                 continue
             right, down, reach = a.x - b.x, a.y - b.y, (a.size + b.size) / 2
@@ -46,16 +46,16 @@ def facts_by_hand(things):
 
 
 def test_relations_agree_with_reading_pair_by_pair(scenes):
-    for things, told in zip(scenes.things(), related(scenes), strict=True):
-        assert set(told) == facts_by_hand(things)
+    for objects, told in zip(scenes.objects(), related(scenes), strict=True):
+        assert set(told) == facts_by_hand(objects)
 
 
 @pytest.mark.parametrize("number", range(len(RELATIONS)))
-def test_the_share_of_pairs_counts_every_pair_of_two_things_in_both_orders(scenes, number):
+def test_the_share_of_pairs_counts_every_pair_of_two_objects_in_both_orders(scenes, number):
     pairs = hits = 0
-    for things in scenes.things():
-        pairs += len([(a, b) for a in things for b in things if a is not b])
-        hits += sum(fact == number for _, _, fact in facts_by_hand(things))
+    for objects in scenes.objects():
+        pairs += len([(a, b) for a in objects for b in objects if a is not b])
+        hits += sum(fact == number for _, _, fact in facts_by_hand(objects))
     assert share_of_pairs(scenes, RELATIONS[number]) == hits / pairs
 
 
@@ -63,7 +63,7 @@ def test_the_share_of_pairs_refuses_an_unknown_relation_and_scenes_without_pairs
     with pytest.raises(ValueError, match="relation is 'beside', choose one of left of"):
         share_of_pairs(scenes, "beside")
     alone = sample_scenes(3, generator=make_generator(1), slots=1, least=1)
-    with pytest.raises(ValueError, match="no scene holds two things"):
+    with pytest.raises(ValueError, match="no scene holds two objects"):
         share_of_pairs(alone, "left of")
 
 
@@ -76,7 +76,7 @@ def test_relations_are_each_others_converse_and_all_occur(scenes):
 
 
 def test_one_pair_in_five_is_held_out_and_everything_is_seen_in_training():
-    pairs = torch.meshgrid(torch.arange(len(KINDS)), torch.arange(len(COLOURS)), indexing="ij")
+    pairs = torch.meshgrid(torch.arange(len(CATEGORIES)), torch.arange(len(COLOURS)), indexing="ij")
     out = held_out(*pairs)
     assert out.sum().item() * 5 == out.numel()
     assert (~out).any(dim=0).all()
@@ -103,11 +103,11 @@ def test_covered_is_the_overlap_of_squares_with_nearer_ones():
 def test_indexing_gives_the_same_scenes_in_any_form(scenes):
     assert len(scenes[3]) == 1
     assert len(scenes[-1]) == 1
-    assert scenes[3].things() == scenes[[3]].things() == scenes[3:4].things()
-    assert scenes[3].things() == [scenes.things()[3]]
-    assert scenes[torch.tensor([5, 3])].things() == [scenes.things()[5], scenes.things()[3]]
-    assert [one.things()[0] for one in scenes] == scenes.things()
-    assert scenes.to("cpu").things() == scenes.things()
+    assert scenes[3].objects() == scenes[[3]].objects() == scenes[3:4].objects()
+    assert scenes[3].objects() == [scenes.objects()[3]]
+    assert scenes[torch.tensor([5, 3])].objects() == [scenes.objects()[5], scenes.objects()[3]]
+    assert [one.objects()[0] for one in scenes] == scenes.objects()
+    assert scenes.to("cpu").objects() == scenes.objects()
 
 
 def test_a_batch_is_frozen_and_replace_leaves_it_alone(scenes):
@@ -119,21 +119,25 @@ def test_a_batch_is_frozen_and_replace_leaves_it_alone(scenes):
 
 
 def test_only_birds_fly(scenes):
-    flying = [thing for things in scenes.things() for thing in things if thing.flying]
-    assert {thing.kind for thing in flying} == {"bird"}
-    assert all(thing.y < 0.45 for thing in flying)
+    flying = [obj for objects in scenes.objects() for obj in objects if obj.flying]
+    assert {obj.category for obj in flying} == {"bird"}
+    assert all(obj.y < 0.45 for obj in flying)
 
 
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
         ({"night": torch.zeros(200)}, TypeError, "night has dtype torch.float32"),
-        ({"kind": torch.full((200, 4), 10)}, ValueError, "kind holds 10, it must lie from 0 to 9"),
+        (
+            {"category": torch.full((200, 4), 10)},
+            ValueError,
+            "category holds 10, it must lie from 0 to 9",
+        ),
         ({"x": torch.full((200, 4), -0.5)}, ValueError, "x holds -0.5, it must lie from 0 to 1"),
         ({"y": torch.full((200, 4), torch.nan)}, ValueError, "y has 800 of 800 values"),
         ({"size": torch.zeros(200, 4)}, ValueError, "size holds 0"),
         ({"depth": torch.zeros(200, 3)}, ValueError, r"depth has shape \(200, 3\)"),
-        ({"place": torch.zeros(199).long()}, ValueError, r"place has shape \(199,\)"),
+        ({"scene_class": torch.zeros(199).long()}, ValueError, r"scene_class has shape \(199,\)"),
         ({"light": [0.5]}, TypeError, "light is a list"),
     ],
 )

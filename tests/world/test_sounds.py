@@ -1,12 +1,12 @@
-"""Laws of sounds: levels, ends, silence, sums; and every kind can be told by ear."""
+"""Laws of sounds: levels, ends, silence, sums; and every category can be told by ear."""
 
 import pytest
 import torch
 
 from mmlib.runtime import make_generator
 from mmlib.world.sampling import sample_scenes
-from mmlib.world.scenes import KINDS, PLACES
-from mmlib.world.sounds import ambience, ambiences, listen, stems, timbre
+from mmlib.world.scenes import CATEGORIES, SCENE_CLASSES
+from mmlib.world.sounds import ambience, ambiences, render, stems, timbre
 from mmlib.world.timbres import SAMPLE_RATE, VOICES, coloured_noise
 
 EACH = 8
@@ -20,10 +20,10 @@ def scenes():
 @pytest.fixture(scope="module")
 def played():
     return {
-        kind: torch.stack(
-            [timbre(kind, seconds=1.5, generator=make_generator(seed)) for seed in range(EACH)]
+        category: torch.stack(
+            [timbre(category, seconds=1.5, generator=make_generator(seed)) for seed in range(EACH)]
         )
-        for kind in KINDS
+        for category in CATEGORIES
     }
 
 
@@ -39,9 +39,9 @@ def centroid(sounds):
     return float((power * frequency).sum() / power.sum())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_timbre_is_loud_enough_never_clips_and_has_soft_ends(kind, played):
-    sounds = played[kind]
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_a_timbre_is_loud_enough_never_clips_and_has_soft_ends(category, played):
+    sounds = played[category]
     assert sounds.shape == (EACH, round(1.5 * SAMPLE_RATE))
     assert sounds.isfinite().all()
     assert sounds.abs().max() <= 0.8001
@@ -54,32 +54,34 @@ def test_a_timbre_is_loud_enough_never_clips_and_has_soft_ends(kind, played):
     assert sounds.mean(dim=1).abs().max() < 0.01  # no constant part
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_timbre_begins_soon_and_varies_with_the_seed(kind, played):
-    sounds = played[kind]
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_a_timbre_begins_soon_and_varies_with_the_seed(category, played):
+    sounds = played[category]
     begin = (sounds.abs() > 0.05 * sounds.abs().amax(dim=1, keepdim=True)).long().argmax(dim=1)
     assert begin.max() / SAMPLE_RATE < 0.2
     assert not torch.equal(sounds[0], sounds[1])
     torch.testing.assert_close(
-        sounds[2], timbre(kind, seconds=1.5, generator=make_generator(2)), atol=1e-5, rtol=0
+        sounds[2], timbre(category, seconds=1.5, generator=make_generator(2)), atol=1e-5, rtol=0
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("category", CATEGORIES)
 @pytest.mark.parametrize("seconds", [0.25, 4.0])
-def test_short_and_long_timbres(kind, seconds):
-    sound = timbre(kind, seconds=seconds, generator=make_generator(0))
+def test_short_and_long_timbres(category, seconds):
+    sound = timbre(category, seconds=seconds, generator=make_generator(0))
     assert sound.shape == (round(seconds * SAMPLE_RATE),)
     assert sound.isfinite().all()
     assert sound.abs().max() <= 0.8001
 
 
-def test_kinds_can_be_told_by_the_nearest_mean_spectrum(played):
+def test_categories_can_be_told_by_the_nearest_mean_spectrum(played):
     half = EACH // 2
-    means = torch.stack([bands(played[kind][:half]).mean(dim=0) for kind in KINDS])
-    heard = torch.stack([bands(played[kind][half:]) for kind in KINDS])  # (kinds, sounds, bands)
+    means = torch.stack([bands(played[category][:half]).mean(dim=0) for category in CATEGORIES])
+    heard = torch.stack(
+        [bands(played[category][half:]) for category in CATEGORIES]
+    )  # (categories, sounds, bands)
     guess = torch.cdist(heard, means).argmin(dim=-1)
-    right = (guess == torch.arange(len(KINDS))[:, None]).float().mean()
+    right = (guess == torch.arange(len(CATEGORIES))[:, None]).float().mean()
     assert right > 0.85  # chance is one in ten
 
 
@@ -88,14 +90,14 @@ def test_deep_voices_are_deep_and_high_ones_high(played):
         assert centroid(played[low]) * 1.5 < centroid(played[high])
 
 
-def test_every_kind_has_a_voice():
-    assert tuple(VOICES) == KINDS
+def test_every_category_has_a_voice():
+    assert tuple(VOICES) == CATEGORIES
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_an_ambience_is_quiet_and_crickets_sing_at_night(place):
+@pytest.mark.parametrize("scene_class", SCENE_CLASSES)
+def test_an_ambience_is_quiet_and_crickets_sing_at_night(scene_class):
     day, night = (
-        ambience(place, seconds=3, generator=make_generator(0), night=night)
+        ambience(scene_class, seconds=3, generator=make_generator(0), night=night)
         for night in (False, True)
     )
     for sound in (day, night):
@@ -110,11 +112,14 @@ def test_an_ambience_is_quiet_and_crickets_sing_at_night(place):
     assert crickets(night) > 5 * crickets(day)
 
 
-def test_places_sound_different():
+def test_scene_classes_sound_different():
     sounds = torch.stack(
-        [ambience(place, seconds=2, generator=make_generator(0)) for place in PLACES]
+        [
+            ambience(scene_class, seconds=2, generator=make_generator(0))
+            for scene_class in SCENE_CLASSES
+        ]
     )
-    apart = torch.cdist(bands(sounds), bands(sounds)) + 1e9 * torch.eye(len(PLACES))
+    apart = torch.cdist(bands(sounds), bands(sounds)) + 1e9 * torch.eye(len(SCENE_CLASSES))
     assert apart.min() > 3
 
 
@@ -149,22 +154,22 @@ def test_the_near_is_louder_than_the_far(scenes):
 
 
 def test_what_is_heard_is_the_sum_of_its_parts(scenes):
-    heard = listen(scenes, seconds=0.5, generator=make_generator(4), noise=0.003)
+    heard = render(scenes, seconds=0.5, generator=make_generator(4), noise=0.003)
     generator = make_generator(4)
     parts = stems(scenes, seconds=0.5, generator=generator)
     around = ambiences(scenes, seconds=0.5, generator=generator)
     noise = 0.003 * torch.randn(12, 8000, generator=generator)
     torch.testing.assert_close(heard, parts.sum(dim=1) + around + noise)
     torch.testing.assert_close(
-        heard, listen(scenes, seconds=0.5, generator=make_generator(4), noise=0.003)
+        heard, render(scenes, seconds=0.5, generator=make_generator(4), noise=0.003)
     )
-    assert not torch.equal(heard, listen(scenes, seconds=0.5, generator=make_generator(5)))
+    assert not torch.equal(heard, render(scenes, seconds=0.5, generator=make_generator(5)))
 
 
 def test_a_full_mix_does_not_clip():
     crowd = sample_scenes(10, generator=make_generator(0), least=4, sounding=1.0)
     crowd = crowd.replace(depth=torch.zeros_like(crowd.depth))
-    heard = listen(crowd, seconds=0.5, generator=make_generator(0), noise=0.005)
+    heard = render(crowd, seconds=0.5, generator=make_generator(0), noise=0.005)
     assert heard.abs().max() < 1
 
 
@@ -176,11 +181,11 @@ def test_coloured_noise_keeps_to_its_band():
 
 
 def test_bad_requests_are_refused(scenes):
-    with pytest.raises(ValueError, match="kind is 'cow', choose one of bell, bird"):
+    with pytest.raises(ValueError, match="category is 'cow', choose one of bell, bird"):
         timbre("cow", seconds=1, generator=make_generator(0))
-    with pytest.raises(ValueError, match="place is 'moon', choose one of beach"):
+    with pytest.raises(ValueError, match="scene_class is 'moon', choose one of beach"):
         ambience("moon", seconds=1, generator=make_generator(0))
     with pytest.raises(ValueError, match=r"seconds is 0\.1, a sound lasts from 0\.25"):
         stems(scenes, seconds=0.1, generator=make_generator(0))
     with pytest.raises(ValueError, match=r"noise is 1, it must lie from 0 to 0\.005"):
-        listen(scenes, seconds=1, generator=make_generator(0), noise=1)
+        render(scenes, seconds=1, generator=make_generator(0), noise=1)

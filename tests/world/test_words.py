@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from mmlib.runtime import make_generator
-from mmlib.world.reading import read
+from mmlib.world.reading import parse
 from mmlib.world.sampling import sample_scenes
-from mmlib.world.scenes import COLOURS, KINDS, PLACES, RELATIONS
+from mmlib.world.scenes import CATEGORIES, COLOURS, RELATIONS, SCENE_CLASSES
 from mmlib.world.words import (
     NUMBERS,
     SOUNDS_OF,
@@ -23,9 +23,9 @@ from mmlib.world.words import (
 
 NOUN = re.compile(
     rf"\b(an?|{'|'.join(NUMBERS)})(?: ({'|'.join(COLOURS)}))? "
-    rf"({'|'.join(word for kind in KINDS for word in SYNONYMS[kind])})(s?)\b"
+    rf"({'|'.join(word for category in CATEGORIES for word in SYNONYMS[category])})(s?)\b"
 )
-VERBS = {verb: kind for kind, verbs in SOUNDS_OF.items() for verb in verbs}
+VERBS = {verb: category for category, verbs in SOUNDS_OF.items() for verb in verbs}
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +35,11 @@ def scenes():
 
 @pytest.fixture(scope="module")
 def told(scenes):
-    return captions(scenes, per_scene=6, generator=make_generator(1), heard=True)
+    return captions(scenes, per_scene=6, generator=make_generator(1), include_sounds=True)
 
 
 def mentions(caption):
-    """Parse a caption's things: (number, colour or None, kind)."""
+    """Parse a caption's objects: (number, colour or None, category)."""
     for article, colour, word, plural in NOUN.findall(caption):
         number = 1 if article in ("a", "an") else NUMBERS.index(article)
         assert (number > 1) == bool(plural), caption
@@ -47,20 +47,20 @@ def mentions(caption):
 
 
 def test_captions_name_only_what_is_there_in_its_colour_and_number(scenes, told):
-    for things, sentences in zip(scenes.things(), told, strict=True):
+    for objects, sentences in zip(scenes.objects(), told, strict=True):
         for caption in sentences:
             found = list(mentions(caption))
             assert found, caption
-            for number, colour, kind in found:
-                like = [t for t in things if t.kind == kind and colour in (None, t.colour)]
+            for number, colour, category in found:
+                like = [t for t in objects if t.category == category and colour in (None, t.colour)]
                 assert number <= len(like), caption
 
 
-def test_captions_tell_place_and_time_truly(scenes, told):
+def test_captions_tell_scene_class_and_time_truly(scenes, told):
     for index, sentences in enumerate(told):
         for caption in sentences:
             names = {canonical(word) for word in caption.split()}
-            assert names & set(PLACES) <= {scenes.place_name(index)}
+            assert names & set(SCENE_CLASSES) <= {scenes.scene_class_name(index)}
             night = bool(names & {"night", "moon"})
             day = bool(names & {"day", "sun"})
             assert not (night and not scenes.night[index]), caption
@@ -69,20 +69,20 @@ def test_captions_tell_place_and_time_truly(scenes, told):
 
 def test_captions_tell_deeds_and_sounds_truly(scenes, told):
     heard = 0
-    for things, sentences in zip(scenes.things(), told, strict=True):
+    for objects, sentences in zip(scenes.objects(), told, strict=True):
         for caption in sentences:
             if "flying" in caption:
-                assert any(thing.flying for thing in things), caption
+                assert any(obj.flying for obj in objects), caption
             for verb in set(caption.split()) & set(VERBS):
                 heard += 1
-                assert any(t.kind == VERBS[verb] and t.sounding for t in things), caption
+                assert any(t.category == VERBS[verb] and t.sounding for t in objects), caption
     assert heard > 50
 
 
 def test_captions_tell_relations_truly(scenes, told):
     """Read `a red dog is behind a blue car` and look for such a pair in the numbers."""
     seen = set()
-    for things, sentences in zip(scenes.things(), told, strict=True):
+    for objects, sentences in zip(scenes.objects(), told, strict=True):
         for caption in sentences:
             relation = next((r for r in RELATIONS if r in caption), None)
             if relation is None:
@@ -95,8 +95,8 @@ def test_captions_tell_relations_truly(scenes, told):
                 sign, axis = (-1 if relation == "in front of" else 1), "depth"
             assert any(
                 sign * (getattr(a, axis) - getattr(b, axis)) > 0
-                for a in things for b in things
-                if [a.colour, a.kind] == one and [b.colour, b.kind] == other
+                for a in objects for b in objects
+                if [a.colour, a.category] == one and [b.colour, b.category] == other
             ), caption  # fmt: skip
     assert seen == set(RELATIONS)
 
@@ -111,24 +111,24 @@ def test_captions_take_the_forms_that_are_asked_for(scenes):
     some = scenes[:60]
     for forms in (("inventory",), ("activity",), ("inventory", "activity")):
         told = captions(some, per_scene=4, generator=make_generator(0), forms=forms)
-        assert {read(caption.split()).form for each in told for caption in each} == set(forms)
+        assert {parse(caption.split()).form for each in told for caption in each} == set(forms)
     told = captions(some, per_scene=4, generator=make_generator(0), forms=("relation",))
     for each, alone in zip(told, (some.present.sum(dim=1) == 1).tolist(), strict=True):
-        if alone:  # nothing can be said of one thing's relations
-            assert {read(caption.split()).form for caption in each} == {"inventory"}
+        if alone:  # nothing can be said of one object's relations
+            assert {parse(caption.split()).form for caption in each} == {"inventory"}
 
 
 def test_inventories_go_from_left_to_right_if_asked(scenes):
     forms = ("inventory",)
     told = captions(scenes, generator=make_generator(0), forms=forms, left_to_right=True)
-    for things, each in zip(scenes.things(), told, strict=True):
+    for objects, each in zip(scenes.objects(), told, strict=True):
         for caption in each:
             named = list(mentions(caption))
-            places = [
-                min(t.x for t in things if t.kind == kind and colour in (None, t.colour))
-                for _, colour, kind in named
+            scene_classes = [
+                min(t.x for t in objects if t.category == category and colour in (None, t.colour))
+                for _, colour, category in named
             ]
-            assert places == sorted(places), caption
+            assert scene_classes == sorted(scene_classes), caption
 
 
 def test_articles_and_spelling(told):
@@ -148,10 +148,10 @@ def test_same_seed_same_words(scenes):
 
 
 def test_true_tags_are_the_scenes_facts(scenes):
-    for index, (things, truth) in enumerate(zip(scenes.things(), true_tags(scenes), strict=True)):
-        assert truth & set(KINDS) == {thing.kind for thing in things}
-        assert truth & set(COLOURS) == {thing.colour for thing in things}
-        assert truth & set(PLACES) == {scenes.place_name(index)}
+    for index, (objects, truth) in enumerate(zip(scenes.objects(), true_tags(scenes), strict=True)):
+        assert truth & set(CATEGORIES) == {obj.category for obj in objects}
+        assert truth & set(COLOURS) == {obj.colour for obj in objects}
+        assert truth & set(SCENE_CLASSES) == {scenes.scene_class_name(index)}
         assert ("night" in truth) == bool(scenes.night[index]) != ("day" in truth)
 
 
@@ -182,11 +182,11 @@ def test_the_corpus_uses_synonyms_alike_and_both_numbers():
     counts = {}
     for word in (word for sentence in sentences for word in sentence):
         counts[word] = counts.get(word, 0) + 1
-    for kind in KINDS:
-        for word in SYNONYMS[kind]:
-            assert counts[word] > 0.6 * counts[kind], word
+    for category in CATEGORIES:
+        for word in SYNONYMS[category]:
+            assert counts[word] > 0.6 * counts[category], word
             assert counts[f"{word}s"] >= 5, word
-        assert all(counts.get(verb, 0) for verb in SOUNDS_OF[kind][::2]), kind
+        assert all(counts.get(verb, 0) for verb in SOUNDS_OF[category][::2]), category
 
 
 def test_canonical_leads_back_to_the_name():
@@ -196,7 +196,7 @@ def test_canonical_leads_back_to_the_name():
     assert canonical("the") == "the"
 
 
-def test_no_word_means_two_things():
+def test_no_word_means_two_objects():
     words = [word for names in SYNONYMS.values() for word in names]
     assert len(words) == len(set(words))
 

@@ -11,14 +11,23 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmlib.world.questions import TYPES, Question, Topic, answer, check_types, choose, say, sights
+from mmlib.world.questions import (
+    TYPES,
+    Question,
+    Topic,
+    answer,
+    check_types,
+    choose,
+    say,
+    scene_graphs,
+)
 from mmlib.world.sampling import COVERED, sample_scenes
-from mmlib.world.scenes import COLOURS, HORIZON, KINDS, Scenes, covered, held_out
-from mmlib.world.words import dice_from
+from mmlib.world.scenes import CATEGORIES, COLOURS, HORIZON, Scenes, covered, held_out
+from mmlib.world.words import rng_from
 
 
-class Twins(NamedTuple):
-    """Scenes, their twins, and the same questions with the answers of each."""
+class BalancedPairs(NamedTuple):
+    """Scenes, their counterparts, and the same questions with the answers of each."""
 
     scenes: Scenes
     others: Scenes
@@ -33,12 +42,12 @@ def balanced_pairs(
     slots: int = 3,
     split: str = "all",
     types: Sequence[str] = TYPES,
-) -> Twins:
+) -> BalancedPairs:
     """Return ``count`` pairs of like scenes with a question that each answers differently.
 
-    The second scene is the first with one fact changed: the time, one thing's colour or kind, or
-    the places of two things. Nothing leaves the ground that does not fly, so that "above" and
-    "below" are rare.
+    The second scene is the first with one fact changed: the time, one object's colour or category,
+    or the positions of two objects. Nothing leaves the ground that does not fly, so that "above"
+    and "below" are rare.
 
     Args:
         slots, split: as in ``sampling.sample_scenes``.
@@ -50,64 +59,66 @@ def balanced_pairs(
     if count < 1:
         raise ValueError(f"count is {count}, ask for at least 1 pair")
     check_types(types)
-    dice, found = dice_from(generator), []
-    for number, kind_of_question in enumerate(types):
+    rng, found = rng_from(generator), []
+    for number, question_type in enumerate(types):
         share = count // len(types) + (number < count % len(types))
-        least = min(slots, 2 if kind_of_question in ("relation", "comparison", "together") else 1)
+        least = min(slots, 2 if question_type in ("relation", "comparison", "together") else 1)
         while share:
             scenes = sample_scenes(
                 4 * share + 20, generator=generator, slots=slots, least=least, split=split
             )
-            pairs = list(_pairs(scenes, kind_of_question, split, dice))[:share]
+            pairs = list(_pairs(scenes, question_type, split, rng))[:share]
             found += pairs
             share -= len(pairs)
     firsts, seconds, topics, answers = zip(*found, strict=True)
-    texts = [say(topic, dice) for topic in topics]
+    texts = [say(topic, rng) for topic in topics]
     asked = [
         [Question(*row) for row in zip(texts, side, (t.type for t in topics), strict=True)]
         for side in zip(*answers, strict=True)
     ]
-    return Twins(_joined(firsts), _joined(seconds), *asked)
+    return BalancedPairs(_joined(firsts), _joined(seconds), *asked)
 
 
 def _pairs(
-    scenes: Scenes, kind_of_question: str, split: str, dice: random.Random
+    scenes: Scenes, question_type: str, split: str, rng: random.Random
 ) -> Iterator[tuple[Scenes, Scenes, Topic, tuple[str, str]]]:
     """Yield those scenes that get another answer by one change, with it and the question."""
-    before = sights(scenes)
-    topics = [choose(sight, kind_of_question, dice) for sight in before]
-    changed = _change_one_fact(scenes, topics, dice)
+    before = scene_graphs(scenes)
+    topics = [choose(graph, question_type, rng) for graph in before]
+    changed = _change_one_fact(scenes, topics, rng)
     legal = _legal(changed, split).tolist()
-    pairs = zip(before, sights(changed), topics, legal, strict=True)
-    for number, (sight, other, topic, fits) in enumerate(pairs):
-        answers = (answer(topic, sight), answer(topic, other))
+    pairs = zip(before, scene_graphs(changed), topics, legal, strict=True)
+    for number, (graph, other, topic, fits) in enumerate(pairs):
+        answers = (answer(topic, graph), answer(topic, other))
         apart = None not in answers and answers[0] != answers[1]
-        if fits and apart and topic.type == kind_of_question:
+        if fits and apart and topic.type == question_type:
             yield scenes[number], changed[number], topic, answers
 
 
-def _change_one_fact(scenes: Scenes, topics: list[Topic], dice: random.Random) -> Scenes:
+def _change_one_fact(scenes: Scenes, topics: list[Topic], rng: random.Random) -> Scenes:
     """Return each scene with one fact changed that fits its topic.
 
     Whether that changes the answer, and whether the scene is a possible one, is for others to see.
     """
-    kind, colour, night = scenes.kind.clone(), scenes.colour.clone(), scenes.night.clone()
+    category, colour, night = scenes.category.clone(), scenes.colour.clone(), scenes.night.clone()
     x, *rest = (t.clone() for t in (scenes.x, scenes.y, scenes.size, scenes.depth))
-    for row, (topic, things) in enumerate(zip(topics, scenes.things(), strict=True)):
-        one, other = dice.choice(things).slot, dice.choice(things).slot
+    for row, (topic, objects) in enumerate(zip(topics, scenes.objects(), strict=True)):
+        one, other = rng.choice(objects).slot, rng.choice(objects).slot
         if topic.type == "time":
             night[row] = ~night[row]
         elif topic.type in ("relation", "position") or topic.word in ("bigger", "smaller"):
             sideways = "left" in topic.word or "right" in topic.word
             for where in [x] if sideways else [x, *rest]:  # the two change places
                 where[row, [one, other]] = where[row, [other, one]]
-        elif topic.type == "colour" or dice.random() < 0.3:
-            colour[row, one] = dice.randrange(len(COLOURS))
+        elif topic.type == "colour" or rng.random() < 0.3:
+            colour[row, one] = rng.randrange(len(COLOURS))
         else:
-            named = [KINDS.index(kind) for kind, _ in topic.named]
-            kind[row, one] = dice.choice([*named, dice.randrange(len(KINDS))])
+            named = [CATEGORIES.index(category) for category, _ in topic.named]
+            category[row, one] = rng.choice([*named, rng.randrange(len(CATEGORIES))])
     y, size, depth = rest
-    return scenes.replace(kind=kind, colour=colour, night=night, x=x, y=y, size=size, depth=depth)
+    return scenes.replace(
+        category=category, colour=colour, night=night, x=x, y=y, size=size, depth=depth
+    )
 
 
 def _legal(scenes: Scenes, split: str) -> Tensor:
@@ -116,9 +127,9 @@ def _legal(scenes: Scenes, split: str) -> Tensor:
     Returns:
         (scenes,) bool.
     """
-    out = held_out(scenes.kind, scenes.colour)
+    out = held_out(scenes.category, scenes.colour)
     wrong = {"all": torch.zeros_like(out), "train": out, "held out": ~out}[split]
-    aloft = (scenes.y + scenes.size / 2 < HORIZON) & (scenes.kind != KINDS.index("bird"))
+    aloft = (scenes.y + scenes.size / 2 < HORIZON) & (scenes.category != CATEGORIES.index("bird"))
     outside = (scenes.x - 0.5).abs() + scenes.size / 2 > 0.5
     wrong = wrong | aloft | outside | (covered(scenes) > COVERED)
     return ~(wrong & scenes.present).any(dim=1)

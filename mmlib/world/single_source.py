@@ -1,6 +1,6 @@
-"""Scenes in which one thing of several sounds, and their sound, mixed from recorded takes.
+"""Scenes in which one object of several sounds, and their sound, mixed from recordings.
 
-To mix recorded sounds is many times quicker than to synthesise each anew as in ``sounds.listen``.
+To mix recorded sounds is many times quicker than to synthesise each anew as in ``sounds.render``.
 """
 
 from typing import NamedTuple
@@ -10,95 +10,101 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from mmlib.world import pictures, sampling, sounds
-from mmlib.world.scenes import KINDS, PLACES, Scenes
+from mmlib.world.scenes import CATEGORIES, SCENE_CLASSES, Scenes
 
 SECONDS = 1.0
 SIDE = 96  # pixels of a picture: larger than 64, so that neighbours lie further apart
 NOISE = (0.002, 0.01)  # standard deviation of the microphone's noise, drawn anew for each sound
 
 
-class Takes(NamedTuple):
+class Recordings(NamedTuple):
     """Sounds recorded one by one, to be mixed into many scenes."""
 
-    things: Tensor  # (kinds, takes, time)
-    places: Tensor  # (places, 2, takes, time): by day, by night
+    sounds: Tensor  # (categories, recordings, time)
+    ambiences: Tensor  # (scene classes, 2, recordings, time): by day, by night
 
 
-def record(takes: int, *, generator: torch.Generator) -> Takes:
-    """Record each kind ``takes`` times and each place a quarter as often, by day and by night."""
-    things = [
-        sounds.timbre(kind, seconds=SECONDS, generator=generator)
-        for kind in KINDS
-        for _ in range(takes)
+def synthesise(count: int, *, generator: torch.Generator) -> Recordings:
+    """Make ``count`` sounds of each category, a quarter as many ambiences by day and by night."""
+    own = [
+        sounds.timbre(category, seconds=SECONDS, generator=generator)
+        for category in CATEGORIES
+        for _ in range(count)
     ]
     around = [
-        sounds.ambience(place, seconds=SECONDS, generator=generator, night=night)
-        for place in PLACES
+        sounds.ambience(scene_class, seconds=SECONDS, generator=generator, night=night)
+        for scene_class in SCENE_CLASSES
         for night in (False, True)
-        for _ in range(max(1, takes // 4))
+        for _ in range(max(1, count // 4))
     ]
-    return Takes(
-        torch.stack(things).unflatten(0, (len(KINDS), takes)),
-        torch.stack(around).unflatten(0, (len(PLACES), 2, -1)),
+    return Recordings(
+        torch.stack(own).unflatten(0, (len(CATEGORIES), count)),
+        torch.stack(around).unflatten(0, (len(SCENE_CLASSES), 2, -1)),
     )
 
 
-def sample_solos(count: int, *, generator: torch.Generator) -> Scenes:
-    """Sample scenes with two or three things, all of different kinds, of which one sounds."""
+def sample_single_source(count: int, *, generator: torch.Generator) -> Scenes:
+    """Sample scenes with two or three objects, all of different categories, of which one sounds."""
     found: list[Scenes] = []
     while sum(map(len, found)) < count:
         scenes = sampling.sample_scenes(2 * count + 20, generator=generator, slots=3, least=2)
-        kinds = torch.where(scenes.present, scenes.kind, -1 - torch.arange(scenes.slots))
-        pairs = (kinds[:, :, None] == kinds[:, None, :]).sum(dim=(1, 2))
+        categories = torch.where(scenes.present, scenes.category, -1 - torch.arange(scenes.slots))
+        pairs = (categories[:, :, None] == categories[:, None, :]).sum(dim=(1, 2))
         found.append(scenes[(pairs == scenes.slots) & (scenes.present.sum(dim=1) >= 2)])
     scenes = _joined(found)[:count]
     return sounding(scenes, torch.multinomial(scenes.present.float(), 1, generator=generator)[:, 0])
 
 
 def sounding(scenes: Scenes, slot: Tensor) -> Scenes:
-    """Return the scenes with only the thing in ``slot`` (scenes,) sounding."""
+    """Return the scenes with only the object in ``slot`` (scenes,) sounding."""
     return scenes.replace(sounding=one_hot(slot, scenes.slots).bool() & scenes.present)
 
 
-def another_sounds(scenes: Scenes, *, generator: torch.Generator) -> Scenes:
-    """Return the scenes with another thing of each sounding; nothing else changes."""
+def switch_source(scenes: Scenes, *, generator: torch.Generator) -> Scenes:
+    """Return the scenes with another object of each sounding; nothing else changes."""
     silent = (scenes.present & ~scenes.sounding).float()
     return sounding(scenes, torch.multinomial(silent, 1, generator=generator)[:, 0])
 
 
-def absent_kinds(scenes: Scenes, *, generator: torch.Generator) -> Tensor:
-    """Return for each scene a kind that is not in it, (scenes,)."""
-    there = one_hot(scenes.kind, len(KINDS)) * scenes.present[..., None]
+def absent_categories(scenes: Scenes, *, generator: torch.Generator) -> Tensor:
+    """Return for each scene a category that is not in it, (scenes,)."""
+    there = one_hot(scenes.category, len(CATEGORIES)) * scenes.present[..., None]
     return torch.multinomial(1.0 - there.amax(dim=1), 1, generator=generator)[:, 0]
 
 
 def soundtrack(
-    scenes: Scenes, takes: Takes, *, generator: torch.Generator, kinds: Tensor | None = None
+    scenes: Scenes,
+    recordings: Recordings,
+    *,
+    generator: torch.Generator,
+    categories: Tensor | None = None,
 ) -> Tensor:
-    """Mix what sounds in each scene, its place's ambience and a microphone's noise: a second each.
+    """Mix what sounds in each scene, its ambience and a microphone's noise: a second each.
 
-    As in ``sounds.listen``, a near thing is louder.
+    As in ``sounds.render``, a near object is louder.
 
     Args:
-        scenes: one thing of each sounds.
-        kinds: (scenes,), which kind is heard instead; None: the one that sounds.
+        scenes: one object of each sounds.
+        categories: (scenes,), which category is heard instead; None: the one that sounds.
 
     Returns:
         (scenes, time) at 16 kHz.
 
     Raises:
-        ValueError: in some scene not exactly one thing sounds.
+        ValueError: in some scene not exactly one object sounds.
     """
     if not bool((scenes.sounding.sum(dim=1) == 1).all()):
-        raise ValueError("in some scenes not exactly one thing sounds: use sounding() first")
+        raise ValueError("in some scenes not exactly one object sounds: use sounding() first")
     count = len(scenes)
-    kinds = scenes.kind[scenes.sounding] if kinds is None else kinds
-    which = torch.randint(takes.things.shape[1], (count,), generator=generator)
-    where = torch.randint(takes.places.shape[2], (count,), generator=generator)
+    categories = scenes.category[scenes.sounding] if categories is None else categories
+    which = torch.randint(recordings.sounds.shape[1], (count,), generator=generator)
+    where = torch.randint(recordings.ambiences.shape[2], (count,), generator=generator)
     gain = 1 / ((1 + scenes.depth[scenes.sounding]) * scenes.slots)
-    waves = takes.things[kinds, which]  # a copy; all in place from here on: there may be thousands
+    waves = recordings.sounds[
+        categories, which
+    ]  # a copy; in place from here on: there may be thousands
     waves *= gain[:, None]
-    waves += takes.places[scenes.place, scenes.night.long(), where]
+    waves += recordings.ambiences[scenes.scene_class, scenes.night.long(), where]
     low, high = NOISE
     level = low * (high / low) ** torch.rand(count, 1, generator=generator)
     noise = torch.randn(waves.shape, generator=generator)
@@ -107,8 +113,8 @@ def soundtrack(
     return waves
 
 
-def truth(scenes: Scenes, *, side: int = SIDE) -> Tensor:
-    """Say which pixels lie in the tight box around what is seen of the sounding thing.
+def ground_truth(scenes: Scenes, *, side: int = SIDE) -> Tensor:
+    """Say which pixels lie in the tight box around what is seen of the sounding object.
 
     Returns:
         (scenes, side, side) bool.
