@@ -250,7 +250,7 @@ def test_each_marked_test_is_run_by_some_step(tmp_path):
     (tmp_path / "tests" / "site").mkdir(parents=True)
     mark = "@pytest.mark."  # apart from the name: this file has no such mark
     (tmp_path / "tests" / "site" / "test_page.py").write_text(f"{mark}site")
-    (tmp_path / "tests" / "test_lost.py").write_text(f"{mark}lab {mark}slow")
+    (tmp_path / "tests" / "test_lost.py").write_text(f"{mark}site {mark}slow")
     assert unreached(tmp_path) == [
-        "no step runs the tests of tests/test_lost.py that are marked lab"
+        "no step runs the tests of tests/test_lost.py that are marked site"
     ]

@@ -138,7 +138,7 @@ def run(notebooks: list[Path], python: Path) -> None:
         for path in notebooks:
             empty = Path(tempfile.mkdtemp(dir=folder))
             done = execute(Path(shutil.copy(path, empty)))
-            print(f"{path}: {done.seconds:.0f} s, {done.peak_bytes / 1e9:.2f} GB at the peak")
+            print(f"{path}: {done.seconds:.0f} s")
 
 
 def main() -> int:

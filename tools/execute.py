@@ -1,13 +1,11 @@
 """Execute notebooks and store their outputs without churn: python tools/execute.py FILE.ipynb ...
 
-Only what changed changes in the file: no timing metadata, no widget state, generated ids replaced
-by stable ones, and a figure, table or number that came out the same is written the same. A cell
-tagged ``live`` (a control that needs a kernel) is run but its output is not stored. The run time
-of each notebook goes to book/run_times.json, rounded up, for the card at the top of its page.
-
-Every processor rounds in its own way, and training amplifies it. So a kernel computes with one
-thread, and no wider than AVX2: what one x86 machine stores, another finds again. (With one thread
-each, two at a time take less than one after the other.)
+Without a name, those are executed whose outputs are stale: their code, or code they import, has
+changed since. Only what changed changes in the file: no timing metadata, no widget state, generated
+ids replaced by stable ones, and a figure, table or number that came out the same is written the
+same. A cell tagged ``live`` (a control that needs a kernel) is run, its output is not stored. The
+run time of each notebook goes to book/run_times.json, rounded up, for the card at the top of its
+page: the seconds of processor time, which are what it takes on an idle machine.
 """
 
 import argparse
@@ -25,81 +23,59 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-import torch
+import psutil
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # also when it is run as a command
+
+from tools.digest import code_digest  # noqa: E402
+
+NOTEBOOKS = ROOT / "notebooks"
 RUN_TIMES = ROOT / "book" / "run_times.json"
-CELL_TIMEOUT = 300  # seconds; nbclient without one can wait for ever on a widget
+HANGS = 1800  # seconds for one cell; nbclient without a limit can wait for ever on a widget
 SLICE = 1.0  # seconds
-NARROW = {  # AVX2 for PyTorch, and for the two libraries that multiply matrices for it
-    "ATEN_CPU_CAPABILITY": "avx2",
-    "ONEDNN_MAX_CPU_ISA": "AVX2",
-    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-}
 HEX = re.compile(r"\b[0-9a-f]{32}\b")
-PEAK = (  # the kernel's peak memory in bytes; ru_maxrss is in kilobytes on Linux, bytes on macOS
-    "import resource as _r, sys as _s; "
-    "print(_r.getrusage(_r.RUSAGE_SELF).ru_maxrss * (1 if _s.platform == 'darwin' else 1024))"
-)
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one execution gave: the notebook with its outputs, seconds taken, peak bytes."""
+    """What one execution gave: the notebook with its outputs, and the seconds it computed."""
 
     notebook: nbformat.NotebookNode
     seconds: float
-    peak_bytes: int
 
 
 def execute(path: Path) -> Run:
-    """Run a notebook top to bottom in a fresh kernel, in its own folder.
+    """Run a notebook top to bottom in a fresh kernel, with one thread, in its own folder.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed.
     """
     notebook = nbformat.read(path, 4)
-    notebook.metadata.pop("widgets", None)
     client = NotebookClient(
         notebook,
-        timeout=CELL_TIMEOUT,
+        timeout=HANGS,
         record_timing=False,
         # the kernel talks to this process alone, over the loopback: it need not warn of that
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
     )
-    seconds, peak_bytes = asyncio.run(_run_cells(client, notebook))
-    _clean(notebook)
-    return Run(notebook, seconds, peak_bytes)
+    digest = code_digest(notebook)
+    seconds = asyncio.run(_run_cells(client, notebook))
+    _clean(notebook, digest)
+    return Run(notebook, seconds)
 
 
-def kernel_environment() -> dict[str, str]:
-    """Return the environment of a notebook's kernel: this process's, and how it is to round.
-
-    Only a processor with AVX-512 is told to do without; others would not know what is asked.
-    """
-    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
-    return {
-        **os.environ,
-        **(NARROW if wide else {}),
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-    }
-
-
-async def _run_cells(client: NotebookClient, notebook) -> tuple[float, int]:
-    """Run all cells; return the seconds they took and the kernel's peak memory in bytes."""
-    start = time.perf_counter()
-    async with client.async_setup_kernel(env=kernel_environment()):
+async def _run_cells(client: NotebookClient, notebook) -> float:
+    """Run all cells; return the processor time of the kernel in seconds."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    async with client.async_setup_kernel(env=environment):
         for channel in (client.kc.shell_channel, client.kc.iopub_channel):
             channel.get_msg = _asking_again(channel.get_msg)
         for index, cell in enumerate(notebook.cells):
             await client.async_execute_cell(cell, index)
-        seconds = time.perf_counter() - start
-        notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
-        await client.async_execute_cell(notebook.cells[-1], len(notebook.cells) - 1)
-    return seconds, int(notebook.cells.pop().outputs[0]["text"])
+        return sum(psutil.Process(client.km.provisioner.pid).cpu_times()[:4])  # children, too
 
 
 def _asking_again(get_msg: Callable) -> Callable:
@@ -122,12 +98,12 @@ def _asking_again(get_msg: Callable) -> Callable:
     return patient
 
 
-def _clean(notebook) -> None:
+def _clean(notebook, digest: str) -> None:
     """Drop what needs a kernel or differs from run to run."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
-        "executed": {"code_sha256": code_hash(notebook)},
+        "executed": {"code_sha256": digest},
     }
     count = 0
     for cell in notebook.cells:
@@ -151,10 +127,21 @@ def _without_bars(outputs: list) -> list:
     return outputs if any(left) else [o for o in outputs if not any(o is e for e in errors)]
 
 
-def code_hash(notebook) -> str:
-    """Return the digest of the notebook's code: it tells stale outputs from true ones."""
-    code = "\0".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    return hashlib.sha256(code.encode()).hexdigest()
+def stale() -> list[Path]:
+    """Return the notebooks, but for students' ones, whose stored outputs other code has made."""
+    found = (path for path in sorted(NOTEBOOKS.glob("**/*.ipynb")) if is_executed(path))
+    return [path for path in found if is_stale(path)]
+
+
+def is_executed(path: Path) -> bool:
+    """Say whether a notebook is one that is executed: not homework that is still to be done."""
+    return path.parent.name != "homework" and ".ipynb_checkpoints" not in path.parts
+
+
+def is_stale(path: Path) -> bool:
+    """Say whether other code than that of now has made a notebook's stored outputs."""
+    notebook = nbformat.read(path, 4)
+    return notebook.metadata.get("executed", {}).get("code_sha256") != code_digest(notebook)
 
 
 def dump(notebook, salt: str) -> str:
@@ -193,13 +180,13 @@ def _replace(path: Path, text: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("notebooks", nargs="+", type=Path)
-    for path in parser.parse_args().notebooks:
+    parser.add_argument("notebooks", nargs="*", type=Path, help="default: those that are stale")
+    for path in parser.parse_args().notebooks or stale():
         print(f"{path} ...", end=" ", flush=True)
         run = execute(path)
         store(path, run)
-        print(f"{run.seconds:.0f} s, {run.peak_bytes / 1e9:.2f} GB at the peak")
+        print(f"{run.seconds:.0f} s")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,7 +9,7 @@ import pytest
 
 from mmlib.homework.exercises import chapter_names, load_exercises
 from mmlib.homework.submissions import STUB
-from tools import execute, student
+from tools import student
 
 ROOT = Path(__file__).resolve().parents[2]
 HOMEWORK = ROOT / "notebooks" / "homework"
@@ -112,19 +112,12 @@ def test_cells_are_short_and_prose_stands_between(chapter):
         assert cell.cell_type == "code" or len(cell.source.split()) <= 170
 
 
-@pytest.mark.lab
 @pytest.mark.parametrize("chapter", chapter_names())
-def test_the_solutions_run_and_every_check_passes(chapter):
-    path = HOMEWORK / "solutions" / f"{chapter}.ipynb"
-    stored = nbformat.read(path, 4)
-    assert stored.metadata["executed"]["code_sha256"] == execute.code_hash(stored)
-    run = execute.execute(path)
-    lines = "".join(
-        output.text
-        for cell in run.notebook.cells
-        if cell.cell_type == "code"
-        for output in cell.outputs
-        if output.output_type == "stream"
-    ).splitlines()
+def test_every_stored_check_of_the_solutions_passes(chapter):
+    """That they still do is seen when the notebook is executed again, by ``pytest notebooks``."""
+    cells = nbformat.read(HOMEWORK / "solutions" / f"{chapter}.ipynb", 4).cells
+    outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
+    texts = [output.text for output in outputs if output.output_type == "stream"]
+    lines = "".join(texts).splitlines()
     assert len(lines) == len(load_exercises(chapter))
     assert all(line.startswith("✅") for line in lines)

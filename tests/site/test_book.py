@@ -13,7 +13,6 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.site
 
 
-@pytest.mark.timeout(1200)  # half a minute for a chapter, and there are more of them each time
 def test_every_page_in_the_browser(book, browser):
     faults = site_browser.browser_faults(book)
     assert not faults, "\n".join(faults)
