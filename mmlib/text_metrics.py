@@ -1,25 +1,29 @@
 """Scores for sentences and answers: BLEU, ROUGE-L, CIDEr-D, and the accuracy of VQA.
 
 A sentence is a list of words, split and lowered as the caller likes: scores of two papers can only
-be compared where both split in the same way. The first three equal what ``pycocoevalcap``, the
-captioning challenge's own scorer, gives for the same words (METEOR needs Java and is left out).
-CIDEr-D is what that scorer, and so nearly every paper, prints as "CIDEr".
+be compared where both split in the same way. Every argument may be an iterator. The first three
+equal what ``pycocoevalcap``, the captioning challenge's own scorer, gives for the same words
+(METEOR needs Java and is left out). CIDEr-D is what that scorer, and so nearly every paper, prints
+as "CIDEr".
 
 Sources: K. Papineni et al., ACL 2002 (BLEU); C.-Y. Lin, 2004 (ROUGE-L); R. Vedantam et al.,
-CVPR 2015 (CIDEr-D); S. Antol et al., ICCV 2015, and visualqa.org/evaluation (VQA).
+CVPR 2015 (CIDEr-D); S. Antol et al., ICCV 2015, and the evaluation program of github.com/
+GT-Vision-Lab/VQA in its version of 11 March 2021, a013f00 (VQA).
 """
 
 import math
+import operator
 import re
 from collections import Counter
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterable
+from itertools import accumulate, chain
 
 import torch
 from torch import Tensor
 
-Sentence = Sequence[str]
+Sentence = Iterable[str]
 
+_TINY, _SMALL = 1e-15, 1e-9  # BLEU's, as in the challenge's scorer
 _ROUGE_BETA = 1.2  # recall counts a little more than precision, as in the challenge's scorer
 _MARKS = ';/[]"{}()=+\\_-><@`,?!'  # punctuation, but for apostrophe, colon and full stop
 _ARTICLES = {"a", "an", "the"}
@@ -36,23 +40,28 @@ _CONTRACTIONS = (  # those whose spelling without an apostrophe is no other word
     "who'd've who'll who's who've why'll why're why's won't would've wouldn't wouldn't've y'all "
     "y'all'd've y'all'll you'd you'd've you'll you're you've"
 )
-_MISSPELT = {  # one apostrophe left out → the contraction
-    word[:place] + word[place + 1 :]: word
-    for word in _CONTRACTIONS.split()
-    for place, letter in enumerate(word)
-    if letter == "'"
-}
+_MISSPELT = (
+    {  # one apostrophe left out → the contraction
+        word[:place] + word[place + 1 :]: word
+        for word in _CONTRACTIONS.split()
+        for place, letter in enumerate(word)
+        if letter == "'"
+    }
+    | {"somebody'd": "somebodyd"}
+)  # a slip of the official table
 
 
 def bleu(
-    candidates: Sequence[Sentence], references: Sequence[Sequence[Sentence]], *, order: int = 4
+    candidates: Iterable[Sentence], references: Iterable[Iterable[Sentence]], *, order: int = 4
 ) -> tuple[float, ...]:
     """Return BLEU-1 to BLEU-``order`` of a whole corpus, each between 0 and 1.
 
     BLEU-n is the geometric mean of the shares of a candidate's 1-grams to n-grams that a reference
     has too (a word counts as often as the reference that has it most), times exp(1 - r / c) where
     the candidates' c words are fewer than r: the words of the references closest in length, the
-    shorter one if two are as close. Without a single n-gram in common it is 0.
+    shorter one if two are as close. The scorer adds 1e-15 to what is shared and 1e-9 to what is
+    offered, and so does this: where every candidate is shorter than n words, the share is 1e-6 and
+    not 0 / 0, so that BLEU-4 of captions of three right words is 0.03.
 
     Args:
         candidates: for each picture one sentence; it may be empty.
@@ -60,11 +69,11 @@ def bleu(
         order: the longest n-gram.
 
     Raises:
-        TypeError: a sentence is one string and not a list of words.
+        TypeError: a sentence is one string or ``None`` and not a list of words.
         ValueError: the numbers of pictures differ or are 0, a picture has no reference, a
             reference has no word, or ``order`` is below 1.
     """
-    _check_sentences(candidates, references)
+    candidates, references = _word_lists(candidates, references)
     _check_order(order)
     shared, offered = [0] * order, [0] * order
     words = closest = 0
@@ -78,14 +87,13 @@ def bleu(
                 known |= _ngrams(true, n + 1)
             shared[n] += (seen & known).total()
             offered[n] += seen.total()
-    if not all(shared[:1]):
-        return (0.0,) * order
-    brevity = min(1.0, math.exp(1 - closest / words))
-    logs = [math.log(s / o) if s else -math.inf for s, o in zip(shared, offered, strict=True)]
-    return tuple(brevity * math.exp(sum(logs[:n]) / n) for n in range(1, order + 1))
+    brevity = min(1.0, math.exp(1 - (closest + _SMALL) / (words + _TINY)))
+    pairs = zip(shared, offered, strict=True)
+    products = accumulate(((s + _TINY) / (o + _SMALL) for s, o in pairs), operator.mul)
+    return tuple(brevity * product ** (1 / n) for n, product in enumerate(products, start=1))
 
 
-def rouge_l(candidates: Sequence[Sentence], references: Sequence[Sequence[Sentence]]) -> Tensor:
+def rouge_l(candidates: Iterable[Sentence], references: Iterable[Iterable[Sentence]]) -> Tensor:
     """Return ROUGE-L of each picture, float64 (pictures,), 0 to 1; a corpus has their mean.
 
     With the longest common subsequence of candidate and reference, l words long: precision
@@ -94,7 +102,7 @@ def rouge_l(candidates: Sequence[Sentence], references: Sequence[Sequence[Senten
 
     Args and Raises: as ``bleu``.
     """
-    _check_sentences(candidates, references)
+    candidates, references = _word_lists(candidates, references)
     scores = []
     for candidate, truths in zip(candidates, references, strict=True):
         common = [_longest_common(candidate, true) for true in truths]
@@ -107,8 +115,8 @@ def rouge_l(candidates: Sequence[Sentence], references: Sequence[Sequence[Senten
 
 
 def cider_d(
-    candidates: Sequence[Sentence],
-    references: Sequence[Sequence[Sentence]],
+    candidates: Iterable[Sentence],
+    references: Iterable[Iterable[Sentence]],
     *,
     order: int = 4,
     sigma: float = 6.0,
@@ -130,9 +138,9 @@ def cider_d(
         TypeError, ValueError: as ``bleu``; also with less than two pictures, where every n-gram
         is in all of them, and with ``sigma`` not above 0.
     """
-    _check_sentences(candidates, references)
+    candidates, references = _word_lists(candidates, references)
     _check_order(order)
-    if len(candidates) < 2 or sigma <= 0:
+    if len(candidates) < 2 or not sigma > 0:
         raise ValueError(
             f"CIDEr-D got {len(candidates)} pictures and sigma {sigma}: it needs 2 pictures or "
             "more, over which n-grams are rare or common, and sigma above 0"
@@ -150,39 +158,41 @@ def cider_d(
     return scores
 
 
-def vqa_accuracy(
-    predictions: Sequence[str], answers: Sequence[Sequence[str]], *, normalise: bool = False
-) -> Tensor:
+def vqa_accuracy(predictions: Iterable[str], answers: Iterable[Iterable[str]]) -> Tensor:
     """Return the official VQA accuracy of each question, float64 (questions,), 0 to 1.
 
     An answer is right as far as people gave it: min(people who gave it / 3, 1). So that a person
     can be scored in the same way, against the nine others, it is averaged over leaving each of
     the ten out: with n of 10, that is (n min((n-1)/3, 1) + (10-n) min(n/3, 1)) / 10.
 
+    Answers are compared after ``normalise_answer``, those of the people and the model's alike; but
+    where all people gave the very same answer, all are compared letter by letter, white space at
+    the ends aside: the scorer does so since 2021. (Before, it normalised the model's answer always
+    and of the people's only the punctuation, as their answers in its files are normalised already.)
+
     Args:
         predictions: for each question the model's answer.
         answers: for each question the people's answers: 10 in the official data, 4 or more here.
-        normalise: compare all answers after ``normalise_answer``. (The official scorer takes the
-            people's answers to be normalised already, as in its own files, and mends only their
-            punctuation.)
 
     Raises:
-        TypeError: the answers of a question are one string.
+        TypeError: the answers of a question are one string, or an answer is not a string.
         ValueError: the numbers of questions differ or are 0, or a question has too few answers.
     """
+    predictions, answers = list(predictions), list(answers)
     _check_pairs(predictions, answers, "questions")
     scores = []
     for prediction, given in zip(predictions, answers, strict=True):
         if isinstance(given, str):
             raise TypeError(f"the answers {given!r} are one string: give a list, one a person")
+        prediction, *given = map(_without_breaks, (prediction, *given))
         if len(given) < 4:
             raise ValueError(
                 f"a question has {len(given)} answers, it needs 4 or more: an answer is right when "
                 "3 of the other people gave it"
             )
-        if normalise:
-            prediction, given = normalise_answer(prediction), list(map(normalise_answer, given))
-        people, agree = len(given), list(given).count(prediction)
+        if len(set(given)) > 1:
+            prediction, *given = map(normalise_answer, (prediction, *given))
+        people, agree = len(given), given.count(prediction)
         left_out = agree * min((agree - 1) / 3, 1) + (people - agree) * min(agree / 3, 1)
         scores.append(left_out / people)
     return torch.tensor(scores, dtype=torch.float64)
@@ -194,26 +204,31 @@ def normalise_answer(answer: str) -> str:
     Lower case; no punctuation but apostrophe, colon and decimal point; no articles; number words
     up to ten as digits (``none`` is 0); a missing apostrophe put back (``dont`` → ``don't``). As
     in the official code, a mark becomes a space, or nothing where the answer has the same mark
-    next to a space or a comma between digits (``1,000`` → ``1000``). (One slip of its table,
-    ``somebody'd`` → ``somebodyd``, is left out.)
+    next to a space or a comma between digits (``1,000`` → ``1000``).
     """
-    text = answer.replace("\n", " ").replace("\t", " ").strip()
+    text = _without_breaks(answer)
     thousands = re.search(r"\d,\d", text)
     plain = text
     for mark in _MARKS:
         beside_space = f"{mark} " in text or f" {mark}" in text
         plain = plain.replace(mark, "" if beside_space or thousands else " ")
-    plain = re.sub(r"\.(?!\d)", "", plain)
+    plain = re.sub(r"\.(?!\d)", "", plain, count=32)  # the official code's number
     words = [_DIGITS.get(word, word) for word in plain.lower().split()]
     return " ".join(_MISSPELT.get(word, word) for word in words if word not in _ARTICLES)
 
 
-def _ngrams(words: Sentence, n: int) -> Counter[tuple[str, ...]]:
+def _without_breaks(answer: str) -> str:
+    if not isinstance(answer, str):
+        raise TypeError(f"the answer {answer!r} is not a string: drop the question or say ''")
+    return answer.replace("\n", " ").replace("\t", " ").strip()
+
+
+def _ngrams(words: list[str], n: int) -> Counter[tuple[str, ...]]:
     """Count the runs of ``n`` words."""
     return Counter(zip(*(words[i:] for i in range(n)), strict=False))
 
 
-def _longest_common(first: Sentence, second: Sentence) -> int:
+def _longest_common(first: list[str], second: list[str]) -> int:
     """Return the length of the longest common subsequence, row by row of its table."""
     row = [0] * (len(second) + 1)
     for word in first:
@@ -240,7 +255,7 @@ def _clipped_cosine(said: dict[tuple, float], true: dict[tuple, float]) -> float
     return shared / lengths if lengths else 0.0
 
 
-def _check_pairs(first: Sequence, second: Sequence, items: str) -> None:
+def _check_pairs(first: list, second: list, items: str) -> None:
     if len(first) != len(second) or len(first) == 0:
         raise ValueError(
             f"there are {len(first)} and {len(second)} {items}: both need the same number, "
@@ -248,16 +263,34 @@ def _check_pairs(first: Sequence, second: Sequence, items: str) -> None:
         )
 
 
-def _check_sentences(
-    candidates: Sequence[Sentence], references: Sequence[Sequence[Sentence]]
-) -> None:
+def _word_lists(
+    candidates: Iterable[Sentence], references: Iterable[Iterable[Sentence]]
+) -> tuple[list[list[str]], list[list[list[str]]]]:
+    """Return both as lists of words, or raise where they cannot be scored."""
+    candidates, references = list(candidates), list(references)
     _check_pairs(candidates, references, "pictures")
-    for i, (candidate, truths) in enumerate(zip(candidates, references, strict=True)):
-        for sentence in (candidate, truths, *truths):
-            if isinstance(sentence, str):
-                raise TypeError(f"{sentence!r} of picture {i} is one string: split it into words")
-        if not truths or not all(truths):
+    for i, truths in enumerate(references):
+        candidates[i] = _words(candidates[i], i)
+        references[i] = [_words(true, i) for true in _listed(truths, i)]
+        if not references[i] or not all(references[i]):
             raise ValueError(f"picture {i} has no reference, or one without a word: drop it")
+    return candidates, references
+
+
+def _words(sentence: Sentence, picture: int) -> list[str]:
+    words = _listed(sentence, picture)
+    for word in words:
+        if not isinstance(word, str):
+            raise TypeError(f"picture {picture} has the word {word!r}, which is not a string")
+    return words
+
+
+def _listed(items: Iterable, picture: int) -> list:
+    if isinstance(items, str):
+        raise TypeError(f"{items!r} of picture {picture} is one string: split it into words")
+    if not isinstance(items, Iterable):
+        raise TypeError(f"{items!r} of picture {picture} is not a list of words: drop it")
+    return list(items)
 
 
 def _check_order(order: int) -> None:
