@@ -60,7 +60,7 @@ def test_work_is_done_in_order_and_torch_has_its_threads_back(jobs):
 
 @pytest.mark.usefixtures("two_threads")
 def test_two_jobs_run_side_by_side_with_one_torch_thread_each():
-    together = threading.Barrier(2, timeout=20)  # breaks unless both threads reach it
+    together = threading.Barrier(2, timeout=600)  # breaks unless both threads reach it
 
     def meet(item):
         together.wait()
@@ -84,7 +84,7 @@ def test_an_error_in_the_callers_thread_waits_for_the_other():
 
     def fail_or_finish(item):
         if item == 0:
-            begun.wait(20)
+            begun.wait(600)
             raise ZeroDivisionError
         begun.set()
         time.sleep(0.2)
