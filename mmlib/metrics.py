@@ -5,16 +5,15 @@ be told from luck. Retrieval counts ties against the model: one that finds every
 similar has found nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import scipy.stats
 import sklearn.metrics
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, normalize
 
-from mmlib.shapes import check_finite, check_floating, check_shape
+from mmlib.shapes import check_finite, check_floating, check_shape, unit_length
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,13 @@ def accuracy(predicted: Tensor, true: Tensor, *, confidence: float = 0.95) -> Es
     return share(predicted == true, confidence=confidence)
 
 
-def mean_and_interval(values: Sequence[float] | Tensor, *, confidence: float = 0.95) -> Estimate:
+def mean_and_interval(values: Iterable[float] | Tensor, *, confidence: float = 0.95) -> Estimate:
     """Return the mean of independent runs (seeds) with Student's t interval.
 
     Raises:
         ValueError: less than two values, one that is not finite, or ``confidence`` not in (0, 1).
     """
+    values = values if isinstance(values, Tensor) else list(values)
     values = torch.as_tensor(values, dtype=torch.float64)
     runs = check_shape(values, "runs", name="values")["runs"]
     check_finite(values, name="values")
@@ -89,7 +89,8 @@ def spearman(first: Tensor, second: Tensor) -> float:
             raise ValueError(
                 f"all values of {name} are equal: a correlation needs some that differ"
             )
-    return float(scipy.stats.spearmanr(first.cpu(), second.cpu()).statistic)
+    first, second = (values.double().cpu() for values in (first, second))
+    return float(scipy.stats.spearmanr(first, second).statistic)
 
 
 def confusion_matrix(predicted: Tensor, true: Tensor, *, classes: int) -> Tensor:
@@ -123,7 +124,8 @@ def word_similarity(vectors: Tensor, pairs: Tensor, human: Tensor) -> float:
     """
     _check_vectors(vectors)
     check_shape(pairs, "pairs 2", name="pairs")
-    return spearman(cosine_similarity(vectors[pairs[:, 0]], vectors[pairs[:, 1]], dim=1), human)
+    first, second = unit_length(vectors)[pairs].unbind(dim=1)  # (pairs, dim) each
+    return spearman((first * second).sum(dim=1), human)
 
 
 def analogy_hits(vectors: Tensor, questions: Tensor, *, block: int = 1024) -> Tensor:
@@ -146,7 +148,7 @@ def analogy_hits(vectors: Tensor, questions: Tensor, *, block: int = 1024) -> Te
     """
     _check_vectors(vectors)
     check_shape(questions, "questions 4", name="questions")
-    unit = normalize(vectors, dim=1)
+    unit = unit_length(vectors)
     hits = []
     for asked in questions.to(vectors.device).split(block):
         a, b, c, d = asked.unbind(dim=1)
@@ -202,7 +204,8 @@ def median_rank(ranks: Tensor) -> float:
 def pearson(first: Tensor, second: Tensor) -> Tensor:
     """Return Pearson's correlation of two (..., time) tensors over time, -1 to 1, shape (...).
 
-    The leading axes are broadcast. A signal that never changes goes with nothing: 0.
+    The leading axes are broadcast. A signal that never changes goes with nothing: 0. The scale of
+    a signal makes no difference, nor does an offset until rounding hides the signal behind it.
 
     Raises:
         ValueError: the last axes differ in length, or a value is not finite.
@@ -215,8 +218,9 @@ def pearson(first: Tensor, second: Tensor) -> Tensor:
         check_floating(values, name=name)
         check_finite(values, name=name)
     moving = [(values != values[..., :1]).any(-1) for values in (first, second)]
-    first, second = (values - values.mean(-1, keepdim=True) for values in (first, second))
-    return cosine_similarity(first, second, dim=-1) * (moving[0] & moving[1])
+    first, second = map(unit_length, (first, second))  # first, that no sum overflows
+    first, second = (unit_length(x - x.mean(-1, keepdim=True)) for x in (first, second))
+    return (first * second).sum(-1).clamp(-1, 1) * (moving[0] & moving[1])
 
 
 def consensus_iou(maps: Tensor, consensus: Tensor, *, threshold: float) -> Tensor:
@@ -251,7 +255,7 @@ def consensus_iou(maps: Tensor, consensus: Tensor, *, threshold: float) -> Tenso
     inside = (claimed * consensus).sum((1, 2), dtype=torch.float64)
     outside = (claimed & (consensus == 0)).sum((1, 2))
     union = consensus.sum((1, 2), dtype=torch.float64) + outside
-    return inside / union.clamp(min=1e-12)
+    return inside / union.where(union > 0, 1)
 
 
 def success_auc(ious: Tensor) -> float:

@@ -179,6 +179,10 @@ def test_bad_input_is_refused(call, message):
         call()
 
 
+def test_runs_that_can_be_read_once_only_have_a_mean():
+    assert mean_and_interval(x / 10 for x in range(5)) == mean_and_interval([0, 0.1, 0.2, 0.3, 0.4])
+
+
 def test_hits_must_be_boolean():
     with pytest.raises(TypeError, match=r"must be torch\.bool"):
         share(torch.tensor([1, 0]))
@@ -205,6 +209,45 @@ def test_pearson_broadcasts_and_a_still_signal_goes_with_nothing():
         pearson(signals, signals[..., :7])
     with pytest.raises(ValueError, match="second"):
         pearson(signals, torch.tensor([1.0] * 7 + [math.nan]))
+
+
+SCALES = [1e-44, 1e-30, 1e-9, 1e30]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_scale_of_a_signal_is_nothing_to_pearson(scale):
+    signal = torch.randn(64, generator=make_generator(0))
+    rough = 0.1 if scale < 1e-40 else 1e-5  # so near to zero few bits are left
+    assert float(pearson(scale * signal, signal)) == pytest.approx(1, abs=rough)
+    assert float(pearson(-scale * signal, signal)) == pytest.approx(-1, abs=rough)
+
+
+def test_an_offset_is_nothing_to_pearson_until_rounding_hides_the_signal():
+    signal = torch.linspace(0, 1, 50, dtype=torch.float64) ** 2
+    assert float(pearson(1 + 1e-9 * signal, signal)) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", SCALES[1:])
+def test_the_length_of_vectors_is_nothing_to_similarity_and_analogies(scale):
+    vectors = torch.randn(12, 3, generator=make_generator(0))
+    questions = torch.randint(12, (40, 4), generator=make_generator(1))
+    scaled = vectors.clone()
+    scaled[::2] *= scale
+    human = torch.rand(40, generator=make_generator(2))
+    expected = word_similarity(vectors, questions[:, :2], human)
+    assert word_similarity(scaled, questions[:, :2], human) == pytest.approx(expected, abs=1e-6)
+    assert torch.equal(analogy_hits(scaled, questions), analogy_hits(vectors, questions))
+
+
+@pytest.mark.parametrize("dtype", [torch.half, torch.bfloat16])
+def test_half_precision_is_measured_with_more(dtype):
+    vectors = torch.randn(12, 3, generator=make_generator(0)).to(dtype)
+    questions = torch.randint(12, (40, 4), generator=make_generator(1))
+    hits = analogy_hits(vectors, questions)
+    assert torch.equal(hits, analogy_hits(vectors.double(), questions))
+    for score in (pearson, spearman):
+        found, exact = (score(x[:, 0], x[:, 1]) for x in (vectors, vectors.double()))
+        assert float(found) == pytest.approx(float(exact), abs=1e-6)
 
 
 def count_consensus_iou(values, consensus, threshold):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mmlib.data.vocabulary import Vocabulary
 from mmlib.files import written_whole
-from mmlib.shapes import check_finite, check_floating, check_shape
+from mmlib.shapes import check_finite, check_floating, check_shape, check_whole, unit_length
 
 
 class WordVectors:
@@ -83,9 +83,7 @@ def analogy(vectors: WordVectors, a: str, b: str, c: str, *, k: int = 1) -> list
         UnknownWordError: one of the words has no vector.
         ValueError: ``k`` is below 1 or above the number of other words.
     """
-    unit_a, unit_b, unit_c = torch.nn.functional.normalize(
-        torch.stack([vectors[a], vectors[b], vectors[c]]), dim=1
-    )
+    unit_a, unit_b, unit_c = unit_length(torch.stack([vectors[a], vectors[b], vectors[c]]))
     return _closest(vectors, unit_b - unit_a + unit_c, without=[a, b, c], k=k)
 
 
@@ -93,9 +91,9 @@ def _closest(
     vectors: WordVectors, target: Tensor, *, without: list[str], k: int
 ) -> list[tuple[str, float]]:
     rows = [vectors.row(word) for word in set(without)]
-    if not 1 <= k <= len(vectors) - len(rows):
+    if not 1 <= check_whole(k, name="k") <= len(vectors) - len(rows):
         raise ValueError(f"k is {k}, it must be from 1 to {len(vectors) - len(rows)}, the others")
-    cosine = torch.cosine_similarity(vectors.vectors, target.unsqueeze(0), dim=1)  # (words,)
+    cosine = unit_length(vectors.vectors) @ unit_length(target)  # (words,)
     cosine[rows] = -torch.inf
     values, best = cosine.topk(k)
     return [(vectors.words[i], v) for i, v in zip(best.tolist(), values.tolist(), strict=True)]
