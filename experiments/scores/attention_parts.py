@@ -5,11 +5,12 @@ from mmlib.vision_text.attention import AttentionConfig, AttentionDecoder
 
 TITLE = "Attention, with parts left out"
 WITHOUT = {
-    "without twins": {"twins": False},
+    "without twins": {"self_similarity": False},
     "without Bayes' rule": {"traits": 0},
-    "without trail and turns": {"trail": 0, "turns": False},
+    "without trail and turns": {"history": 0, "coverage": False},
     "as in the paper, without any": {
-        "twins": False, "trail": 0, "turns": False, "coordinates": False, "hears": False,
+        "self_similarity": False, "history": 0, "coverage": False, "coordinates": False,
+        "last_word_query": False,
     },
 }  # fmt: skip
 SYSTEMS = tuple(WITHOUT)

@@ -4,7 +4,7 @@ import torch
 
 from mmlib.runtime import make_generator
 from mmlib.vision_audio import localization as loc
-from mmlib.vision_audio.localization import Clips, Exam, Localizer, Maps
+from mmlib.vision_audio.localization import Clips, EvaluationSet, Localizer, Maps
 from mmlib.world import single_source
 
 TITLE = "Sound source localization: pointing, cIoU and what the map does when the sound changes"
@@ -30,11 +30,11 @@ MARKED = {"1 % of boxes": 0.01, "10 % of boxes": 0.1, "50 % of boxes": 0.5}
 def run(seed: int) -> dict[str, float]:
     """Return all measures by "system: measure"."""
     generator = make_generator(6000 + seed)
-    clips = loc.film(
+    clips = loc.make_clips(
         TRAIN, recordings=single_source.synthesise(64, generator=generator), generator=generator
     )
-    check, exam = (
-        loc.make_exam(
+    check, test_set = (
+        loc.make_evaluation_set(
             count, recordings=single_source.synthesise(12, generator=generator), generator=generator
         )
         for count in (CHECK, TEST)
@@ -43,11 +43,11 @@ def run(seed: int) -> dict[str, float]:
         name: loc.learn(**{"clips": clips} | how, seed=seed, progress=False)
         for name, how in regimes(clips, seed).items()
     }
-    known, found = (answers(models, clips, one, seed) for one in (check, exam))
+    known, found = (answers(models, clips, one, seed) for one in (check, test_set))
     scores = {}
     for name, maps in found.items():
         threshold = loc.best_threshold(known[name].own, check.agreed)
-        grades = loc.grade(maps, exam, threshold=threshold)
+        grades = loc.grade(maps, test_set, threshold=threshold)
         scores |= {f"{name}: {measure}": value for measure, value in grades.items()}
     return scores
 
@@ -70,7 +70,9 @@ def regimes(clips: Clips, seed: int) -> dict[str, dict]:
     return found
 
 
-def answers(models: dict[str, Localizer], clips: Clips, exam: Exam, seed: int) -> dict[str, Maps]:
+def answers(
+    models: dict[str, Localizer], clips: Clips, test_set: EvaluationSet, seed: int
+) -> dict[str, Maps]:
     """Return everybody's maps, from the simplest to the best."""
-    found = loc.opponents(models["contrastive"], exam, clips.heard[:100], seed=seed)
-    return found | {name: loc.answer(model, exam) for name, model in models.items()}
+    found = loc.baselines(models["contrastive"], test_set, clips.audio[:100], seed=seed)
+    return found | {name: loc.answer(model, test_set) for name, model in models.items()}

@@ -11,7 +11,7 @@ from mmlib.foundations.pretraining import load_image_classifier
 from mmlib.probe import few_label_scores
 from mmlib.runtime import make_generator
 from mmlib.vision_audio import soundnet, spectrogram
-from mmlib.vision_audio.soundnet import Lessons, Quiz, SoundNet, Videos
+from mmlib.vision_audio.soundnet import LabelledSounds, SoftTargets, SoundNet, Videos
 from mmlib.world.scenes import CATEGORIES, SCENE_CLASSES
 
 TITLE = "SoundNet: accuracy with 1, 5 and 20 labelled sounds of each class"
@@ -37,7 +37,7 @@ def run(seed: int) -> dict[str, float]:
     """Return accuracies by "system: question, labels of each class"."""
     generator = make_generator(5000 + seed)
     recordings = soundnet.synthesise(40, generator=generator)
-    videos = soundnet.film(VIDEOS, recordings=recordings, generator=generator)
+    videos = soundnet.make_videos(VIDEOS, recordings=recordings, generator=generator)
     taught = soundnet.teach(load_image_classifier(), videos.pictures)
     quizzes = [
         soundnet.sound_mixtures(
@@ -48,7 +48,7 @@ def run(seed: int) -> dict[str, float]:
         for count in (KNOWN, NEW)
     ]
     features: Features = baselines(*quizzes)
-    students = lessons(videos, taught, generator)
+    students = targets(videos, taught, generator)
     features |= layers(new_student(seed), *quizzes, name="untrained")
     for name, (lesson, weights) in students.items():
         student = new_student(seed)
@@ -72,12 +72,12 @@ def new_student(seed: int) -> SoundNet:
         return SoundNet()
 
 
-def lessons(videos: Videos, taught: Lessons, generator: torch.Generator) -> dict:
+def targets(videos: Videos, taught: SoftTargets, generator: torch.Generator) -> dict:
     """Return what each student is trained on, and by which teachers."""
     order = torch.randperm(len(videos.waves), generator=generator)
-    heard = soundnet.heard_lessons(videos.scenes)
+    heard = soundnet.sound_targets(videos.scenes)
     return {
-        "shuffled frames": (Lessons(*(part[order] for part in taught)), {}),
+        "shuffled frames": (SoftTargets(*(part[order] for part in taught)), {}),
         "teacher of things only": (taught, {"scenes": 0}),
         "teacher of places only": (taught, {"objects": 0}),
         "SoundNet": (taught, {}),
@@ -85,27 +85,29 @@ def lessons(videos: Videos, taught: Lessons, generator: torch.Generator) -> dict
     }
 
 
-def baselines(known: Quiz, new: Quiz) -> Features:
+def baselines(known: LabelledSounds, new: LabelledSounds) -> Features:
     """Return the features of the chapter on sound."""
     framing = spectrogram.Framing()
     filters = spectrogram.mel_filters(framing, 40)
     ways = {"13 MFCC": spectrogram.mfcc, "log-mel": spectrogram.log_mel}
     return {
         name: tuple(
-            spectrogram.summarise(way(quiz.waves, framing, filters)) for quiz in (known, new)
+            spectrogram.summarise(way(test.waves, framing, filters)) for test in (known, new)
         )
         for name, way in ways.items()
     }
 
 
-def layers(student: SoundNet, known: Quiz, new: Quiz, *, name: str) -> Features:
+def layers(student: SoundNet, known: LabelledSounds, new: LabelledSounds, *, name: str) -> Features:
     """Return what the student's ``pool5`` makes of the sounds; of two of them ``pool1`` too."""
-    found = [soundnet.layer_features(student, quiz.waves) for quiz in (known, new)]
+    found = [soundnet.layer_features(student, test.waves) for test in (known, new)]
     chosen = ("pool1", "pool5") if name in ("untrained", "SoundNet") else ("pool5",)
     return {f"{name}, {layer}": tuple(part[layer] for part in found) for layer in chosen}
 
 
-def score(features: Features, known: Quiz, new: Quiz, seed: int) -> dict[str, float]:
+def score(
+    features: Features, known: LabelledSounds, new: LabelledSounds, seed: int
+) -> dict[str, float]:
     """Return the mean accuracy over the draws of few labels for each system and question."""
     asked = {"thing": ("loudest", len(CATEGORIES)), "place": ("place", len(SCENE_CLASSES))}
     columns = {

@@ -19,7 +19,7 @@ from mmlib.vision_text.captioning import (
     END,
     PAD,
     START,
-    Told,
+    Generated,
     beam_search,
     caption_loss,
     next_word_log_probability,
@@ -33,10 +33,10 @@ CONFIG = AttentionConfig(  # what the tutorials have, and no more
     embedding=512,
     hidden=512,
     attention=512,
-    hears=False,
-    trail=0,
-    twins=False,
-    turns=False,
+    last_word_query=False,
+    history=0,
+    self_similarity=False,
+    coverage=False,
 )
 SIDE, LONGEST = 14, 20  # 14 x 14 cells; words
 PICTURES, BATCH = 24, 32  # to caption; captions of a training step
@@ -59,7 +59,7 @@ class Tutorial(nn.Module):
             for layer, (weight, offset) in zip((self.query, self.beta), rest, strict=True):
                 layer.weight.copy_(weight)
                 layer.bias.copy_(offset)
-            inputs = torch.cat([ours.from_word.weight, ours.from_glimpse.weight], dim=1)
+            inputs = torch.cat([ours.from_word.weight, ours.from_context.weight], dim=1)
             self.lstm.weight_ih.copy_(inputs)
             self.lstm.weight_hh.copy_(gates)
             self.lstm.bias_ih.copy_(bias)
@@ -74,7 +74,7 @@ class Tutorial(nn.Module):
         weights = scores.softmax(dim=1)
         seen = torch.sigmoid(self.beta(h)) * (cells * weights[:, :, None]).sum(dim=1)
         h, c = self.lstm(torch.cat([embedded, seen], dim=1), (h, c))
-        deep = ours.word_says(embedded) + ours.state_says(h) + ours.glimpse_says(seen)
+        deep = ours.word_says(embedded) + ours.state_says(h) + ours.context_says(seen)
         return ours.out(torch.tanh(deep)), h, c
 
     def loss(self, pictures: Tensor, captions: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class Tutorial(nn.Module):
 
 
 @torch.no_grad()
-def one_picture_at_a_time(tutorial: Tutorial, pictures: Tensor, beam: int) -> Told:
+def one_picture_at_a_time(tutorial: Tutorial, pictures: Tensor, beam: int) -> Generated:
     """Beam search of the tutorials: a loop over pictures, and in it a beam that shrinks."""
     told = torch.full((len(pictures), LONGEST + 1), PAD)
     scores = torch.empty(len(pictures), dtype=pictures.dtype)
@@ -122,7 +122,7 @@ def one_picture_at_a_time(tutorial: Tutorial, pictures: Tensor, beam: int) -> To
             h, c, cells = h[parent], c[parent], cells[parent]
         scores[row], best = max(finished, key=lambda sentence: sentence[0])
         told[row, : len(best) - 1] = best[1:]
-    return Told(told, scores)
+    return Generated(told, scores)
 
 
 def wild_decoder() -> AttentionDecoder:
@@ -130,8 +130,8 @@ def wild_decoder() -> AttentionDecoder:
     with global_randomness_from(make_generator(0), device=torch.device("cpu")):
         decoder = AttentionDecoder(CONFIG).eval()
     with torch.no_grad():
-        for layer in (decoder.from_word, decoder.from_hidden, decoder.from_glimpse,
-                      decoder.state_says, decoder.glimpse_says):  # fmt: skip
+        for layer in (decoder.from_word, decoder.from_hidden, decoder.from_context,
+                      decoder.state_says, decoder.context_says):  # fmt: skip
             layer.weight *= 3  # the state matters
         decoder.out.weight *= 12  # and makes some words far more likely than others
         decoder.out.weight[END] *= 3

@@ -3,16 +3,16 @@
 Built in notebooks/vision_audio/05_localization.ipynb. Source: Senocak, Oh, Kim, Yang & Kweon,
 "Learning to Localize Sound Source in Visual Scenes", CVPR 2018, cited as S18.
 
-Two streams. The frozen eye turns a picture into a grid of features, the frozen ear turns a second
-of sound into one vector; each does so once, and only small layers on top are trained. The *map* is
-the cosine of the sound's vector with each cell's. Its softmax is the *attention*, and the cells'
-vectors summed with that weight are the *attended* visual feature, what the sound sees.
+Two streams. The frozen image encoder turns a picture into a grid of features, the frozen audio
+encoder a second of sound into one vector; each does so once, only small layers on top are trained.
+The *map* is the cosine of the sound's vector with each cell's. Its softmax is the *attention*, and
+the cells' vectors summed with that weight are the *attended* visual feature, the sound's view.
 
 Nothing else is needed than knowing which picture and which sound belong together. What is not in
-the paper: pictures are contrasted with others filmed in places that look alike (``alike``), since
-otherwise the *ambience* is matched with the background and the map avoids all things.
+the paper: pictures are contrasted with others of scenes that look alike (``alike``), since
+otherwise the *ambience* is matched with the background and the map avoids all objects.
 
-Shapes: grids are (batch, features, rows, columns), sounds (batch, heard), maps
+Shapes: grids are (batch, features, rows, columns), sounds (batch, features), maps
 (..., rows, columns).
 """
 
@@ -64,16 +64,16 @@ Unsupervised = Callable[[nn.Module, tuple[Tensor, Tensor]], Tensor]
 class LocalizerConfig:
     """The size of a localizer."""
 
-    features: int = 128  # of a cell of the eye's grid
-    heard: int = 2 * AudioEncoder.features  # of a sound: mean and maximum over time
-    shared: int = 64  # of the space in which sight and sound meet
-    hidden: int = 128  # of the layer that hears
+    features: int = 128  # of a cell of the image encoder's grid
+    audio_features: int = 2 * AudioEncoder.features  # of a sound: mean and maximum over time
+    shared: int = 64  # of the space that pictures and sounds share
+    hidden: int = 128  # of the audio stream
     temperature: float = 0.6  # of the attention
     learn_temperature: bool = False  # learned, it falls, and the maps shrink to a spot
     floor: float = 0.0  # a cell's vector that is not longer than this says little
 
     def __post_init__(self) -> None:
-        for name in ("features", "heard", "shared", "hidden"):
+        for name in ("features", "audio_features", "shared", "hidden"):
             object.__setattr__(self, name, check_whole(getattr(self, name), name=name))
         if not self.temperature > 0 or not self.floor >= 0:
             raise ValueError(
@@ -82,22 +82,22 @@ class LocalizerConfig:
             )
 
 
-class Meeting(NamedTuple):
-    """Sight and sound in the space that they share."""
+class Embeddings(NamedTuple):
+    """Pictures and sounds in the shared space."""
 
     cells: Tensor  # (pictures, shared, rows, columns), each at most of length 1
-    heard: Tensor  # (sounds, shared), each of length 1
+    audio: Tensor  # (sounds, shared), each of length 1
 
 
 class Localizer(nn.Module):
-    """Two streams: small layers on what a frozen eye and a frozen ear report."""
+    """Two streams: small layers on the features of frozen encoders."""
 
     def __init__(self, config: LocalizerConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or LocalizerConfig()
-        self.look = nn.Conv2d(config.features, config.shared, 1)
-        self.listen = nn.Sequential(
-            nn.Linear(config.heard, config.hidden),
+        self.image_stream = nn.Conv2d(config.features, config.shared, 1)
+        self.audio_stream = nn.Sequential(
+            nn.Linear(config.audio_features, config.hidden),
             nn.ReLU(),
             nn.Linear(config.hidden, config.shared),
         )
@@ -108,7 +108,7 @@ class Localizer(nn.Module):
         self.log_sharpness = nn.Parameter(
             torch.tensor(math.log(10.0))
         )  # of maps, where boxes teach
-        for name, size in (("grid", config.features), ("sound", config.heard)):
+        for name, size in (("grid", config.features), ("sound", config.audio_features)):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_spread", torch.ones(size))
 
@@ -124,31 +124,31 @@ class Localizer(nn.Module):
             getattr(self, f"{name}_mean").copy_(values.mean(axes))
             getattr(self, f"{name}_spread").copy_(values.std(axes).clamp(min=1e-3))
 
-    def forward(self, grids: Tensor, sounds: Tensor) -> Meeting:
+    def forward(self, grids: Tensor, sounds: Tensor) -> Embeddings:
         """Bring pictures and sounds, as many as there are of each, into the shared space.
 
         Args:
             grids: (pictures, features, rows, columns), floating point, also half precision.
-            sounds: (sounds, heard).
+            sounds: (sounds, features).
 
         Raises:
             TypeError, ValueError: a shape or type is wrong, an axis is empty, or a value is NaN.
         """
         check_shape(grids, f"pictures {self.config.features} rows columns", name="grids")
-        check_shape(sounds, f"sounds {self.config.heard}", name="sounds")
+        check_shape(sounds, f"sounds {self.config.audio_features}", name="sounds")
         for name, values in (("grids", grids), ("sounds", sounds)):
             check_floating(values, name=name)
         grids = grids.float()  # before they are added up: half precision is slow there
         check_finite(grids, name="grids")
         check_finite(sounds, name="sounds")
         mean, spread = self.grid_mean[:, None, None], self.grid_spread[:, None, None]
-        cells = self.look((grids - mean) / spread)
+        cells = self.image_stream((grids - mean) / spread)
         length = cells.square().sum(dim=1, keepdim=True) + self.config.floor**2
-        heard = self.listen((sounds - self.sound_mean) / self.sound_spread)
-        return Meeting(cells / length.sqrt(), functional.normalize(heard, dim=1))
+        audio = self.audio_stream((sounds - self.sound_mean) / self.sound_spread)
+        return Embeddings(cells / length.sqrt(), functional.normalize(audio, dim=1))
 
 
-def score_maps(cells: Tensor, heard: Tensor) -> Tensor:
+def score_maps(cells: Tensor, audio: Tensor) -> Tensor:
     """Return each picture's map for its own sound, (batch, rows, columns): S18 eq. 1.
 
     It is the cosine of the sound's vector and the cell's, made smaller where the cell says little.
@@ -157,8 +157,8 @@ def score_maps(cells: Tensor, heard: Tensor) -> Tensor:
         ValueError: the shapes do not fit.
     """
     size = check_shape(cells, "batch shared rows columns", name="cells")
-    check_shape(heard, f"{size['batch']} {size['shared']}", name="heard")
-    return torch.einsum("bdrc,bd->brc", cells, heard)
+    check_shape(audio, f"{size['batch']} {size['shared']}", name="audio")
+    return torch.einsum("bdrc,bd->brc", cells, audio)
 
 
 def attention(maps: Tensor, temperature: Tensor | float) -> Tensor:
@@ -168,17 +168,17 @@ def attention(maps: Tensor, temperature: Tensor | float) -> Tensor:
 
 
 def attended(cells: Tensor, weights: Tensor) -> Tensor:
-    """Return z = Σ_i α_i v_i, what the sound sees of its picture, (batch, shared): S18 eq. 3."""
+    """Return z = Σ_i α_i v_i, the sound's view of its picture, (batch, shared): S18 eq. 3."""
     return torch.einsum("bdrc,brc->bd", cells, weights)
 
 
-def pair_scores(meeting: Meeting, temperature: Tensor | float) -> Tensor:
+def pair_scores(embedded: Embeddings, temperature: Tensor | float) -> Tensor:
     """Return z · h of every picture with every sound, (pictures, sounds).
 
     z = Σ α v, so z · h = Σ α (v · h): the attended feature need not be made, the map suffices.
     """
-    flat = meeting.cells.flatten(2)  # (pictures, shared, cells)
-    maps = torch.matmul(meeting.heard, flat)  # (pictures, sounds, cells)
+    flat = embedded.cells.flatten(2)  # (pictures, shared, cells)
+    maps = torch.matmul(embedded.audio, flat)  # (pictures, sounds, cells)
     return ((maps / temperature).softmax(dim=2) * maps).sum(dim=2)
 
 
@@ -215,9 +215,9 @@ def triplet_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     The distance is 1 - z · h, and each of the two sounds looks for itself: z is what *it* sees. In
     S18 both are compared with what the own sound sees; so it learned little here in as many steps.
     """
-    cells, heard = model(*batch)
+    cells, audio = model(*batch)
     distances = []
-    for sounds in (heard, heard.roll(1, 0)):
+    for sounds in (audio, audio.roll(1, 0)):
         maps = score_maps(cells, sounds)
         seen = (attention(maps, model.temperature) * maps).sum(dim=(1, 2))  # z · h
         distances.append(model.log_scale.exp() * (1 - seen))
@@ -260,48 +260,52 @@ def loss(
 
 
 class Clips(NamedTuple):
-    """Pictures with sound, as the frozen eye and ear report them. Only the scenes know more."""
+    """Pictures with sound, as the frozen encoders give them. Only the scenes know more."""
 
     scenes: Scenes
     grids: Tensor  # (clips, features, rows, columns), half precision
-    heard: Tensor  # (clips, 2 · features of the ear)
+    audio: Tensor  # (clips, 2 · features of the audio encoder)
 
 
-def hear(
-    ear: AudioEncoder,
+def audio_features(
+    audio_encoder: AudioEncoder,
     scenes: Scenes,
     recordings: Recordings,
     *,
     generator: torch.Generator,
     categories=None,
 ) -> Tensor:
-    """Return what a frozen ear makes of the scenes' sounds, pooled over time: (scenes, heard)."""
+    """Return what a frozen encoder makes of the scenes' sounds, pooled: (scenes, features)."""
     return extract_features(
-        ear, soundtrack(scenes, recordings, generator=generator, categories=categories)
+        audio_encoder, soundtrack(scenes, recordings, generator=generator, categories=categories)
     )
 
 
-def film(
+def make_clips(
     count: int,
     *,
     recordings: Recordings,
     generator: torch.Generator,
-    eye: ImageEncoder | None = None,
+    image_encoder: ImageEncoder | None = None,
     side: int = SIDE,
 ) -> Clips:
-    """Film scenes with two or three things, one of them sounding, and look and listen once.
+    """Make scenes with two or three objects, one of them sounding, and encode them once.
 
     Args:
-        eye: None takes the one that ships with the package.
+        image_encoder: None takes the one that ships with the package.
         side: of the pictures in pixels.
     """
     scenes = sample_single_source(count, generator=generator)
-    eye, ear = eye or load_image_encoder(), load_audio_encoder()
+    image_encoder, audio_encoder = image_encoder or load_image_encoder(), load_audio_encoder()
     grids = []
     for start in range(0, count, 500):  # the pictures themselves need not be kept
         drawn = pictures.draw(scenes[start : start + 500], size=side, generator=generator)
-        grids.append(encode(eye, drawn).half())
-    return Clips(scenes, torch.cat(grids), hear(ear, scenes, recordings, generator=generator))
+        grids.append(encode(image_encoder, drawn).half())
+    return Clips(
+        scenes,
+        torch.cat(grids),
+        audio_features(audio_encoder, scenes, recordings, generator=generator),
+    )
 
 
 def true_attention(scenes: Scenes, rows: int, *, side: int = SIDE) -> Tensor:
@@ -358,12 +362,12 @@ class AlikeBatches:
         for chosen in self._shuffled() if self.pairs else range(len(self.clips.grids) // 64):
             batch = {}
             if self.pairs:
-                batch["pairs"] = (self.clips.grids[chosen], self.clips.heard[chosen])
+                batch["pairs"] = (self.clips.grids[chosen], self.clips.audio[chosen])
             if self.marked is not None:
                 shape = (self.marked_size,)
                 some = torch.randint(len(self.marked), shape, generator=self.generator)
                 at = self.marked[some]
-                batch["marked"] = (self.clips.grids[at], self.clips.heard[at], self.boxes[some])
+                batch["marked"] = (self.clips.grids[at], self.clips.audio[at], self.boxes[some])
             yield batch
 
     def _shuffled(self) -> list[Tensor]:
@@ -378,12 +382,12 @@ class AlikeBatches:
 
 
 def shuffled(clips: Clips, group: Tensor, *, generator: torch.Generator) -> Clips:
-    """Return clips with the sounds exchanged within each group: alike places, no synchrony."""
+    """Return clips with the sounds exchanged within each group: alike scenes, no synchrony."""
     order = torch.arange(len(group))
     for number in group.unique():
         members = (group == number).nonzero()[:, 0]
         order[members] = members[torch.randperm(len(members), generator=generator)]
-    return clips._replace(heard=clips.heard[order])
+    return clips._replace(audio=clips.audio[order])
 
 
 def predict_maps(model: Localizer, grids: Tensor, sounds: Tensor, *, side: int = SIDE) -> Tensor:
@@ -393,10 +397,10 @@ def predict_maps(model: Localizer, grids: Tensor, sounds: Tensor, *, side: int =
 
 
 def map_for(
-    model: Localizer, clips: Clips, index: int, thing: int, *, recordings: Recordings
+    model: Localizer, clips: Clips, index: int, which: int, *, recordings: Recordings
 ) -> tuple[Tensor, Tensor]:
-    """Let the n-th thing of one clip's scene sound; return the wave (time,) and the map."""
-    slot = clips.scenes.objects()[index][thing].slot
+    """Let one object of a clip's scene sound; return the wave (time,) and the map."""
+    slot = clips.scenes.objects()[index][which].slot
     scene = sounding(clips.scenes[index], torch.tensor([slot]))
     wave = soundtrack(scene, recordings, generator=make_generator(index))
     return wave[0], predict_maps(
@@ -424,13 +428,13 @@ def scaled(maps: Tensor) -> Tensor:
     return (maps - low) / (high - low).clamp(min=1e-12)
 
 
-def points_at(maps: Tensor, places: Tensor) -> Tensor:
-    """Say of each map if its highest pixel lies in its place (items, rows, columns) bool."""
+def points_at(maps: Tensor, regions: Tensor) -> Tensor:
+    """Say of each map if its highest pixel lies in its region (items, rows, columns) bool."""
     check_shape(maps, "items rows columns", name="maps")
-    check_shape(places, "items rows columns", name="places")
-    if maps.shape != places.shape:
-        raise ValueError(f"maps have shape {tuple(maps.shape)}, places {tuple(places.shape)}")
-    return places.flatten(1).gather(1, maps.flatten(1).argmax(dim=1, keepdim=True))[:, 0]
+    check_shape(regions, "items rows columns", name="regions")
+    if maps.shape != regions.shape:
+        raise ValueError(f"maps have shape {tuple(maps.shape)}, regions {tuple(regions.shape)}")
+    return regions.flatten(1).gather(1, maps.flatten(1).argmax(dim=1, keepdim=True))[:, 0]
 
 
 def train(
@@ -444,7 +448,7 @@ def train(
     progress: bool = True,
 ) -> History:
     """Train a localizer; which regime it is, the batches say."""
-    model.standardise(batches.clips.grids, batches.clips.heard)
+    model.standardise(batches.clips.grids, batches.clips.audio)
     return fit(
         model,
         batches,
@@ -482,67 +486,76 @@ def learn(
     return model
 
 
-class Exam(NamedTuple):
+class EvaluationSet(NamedTuple):
     """Clips that no training saw, where the sound comes from, and two trials with other sounds."""
 
     clips: Clips
-    boxes: Tensor  # (clips, side, side) bool: the sounding thing
+    boxes: Tensor  # (clips, side, side) bool: the sounding object
     agreed: Tensor  # (clips, side, side) in 0 to 1: what three annotators make of it
-    other: Scenes  # another thing of the same picture sounds
-    other_heard: Tensor
+    other: Scenes  # another object of the same picture sounds
+    other_audio: Tensor
     other_boxes: Tensor
-    off_heard: Tensor  # a kind that is not in the picture sounds, at the same place
+    absent_audio: Tensor  # a category that is not in the picture sounds instead
 
 
 class Maps(NamedTuple):
-    """Somebody's answers to an exam, each (clips, side, side)."""
+    """Attention maps for a test set, each (clips, side, side)."""
 
     own: Tensor
-    other: Tensor  # when another thing sounds
+    other: Tensor  # when another object sounds
     off: Tensor  # when something outside the picture sounds
 
 
-def make_exam(count: int, *, recordings: Recordings, generator: torch.Generator) -> Exam:
-    """Film an exam; ``takes`` should be others than those of training."""
-    clips, ear = film(count, recordings=recordings, generator=generator), load_audio_encoder()
+def make_evaluation_set(
+    count: int, *, recordings: Recordings, generator: torch.Generator
+) -> EvaluationSet:
+    """Make a test set; ``recordings`` should be others than those of training."""
+    clips, audio_encoder = (
+        make_clips(count, recordings=recordings, generator=generator),
+        load_audio_encoder(),
+    )
     other = switch_source(clips.scenes, generator=generator)
     off = absent_categories(clips.scenes, generator=generator)
-    return Exam(
+    return EvaluationSet(
         clips,
         ground_truth(clips.scenes),
         consensus(clips.scenes, generator=generator),
         other,
-        hear(ear, other, recordings, generator=generator),
+        audio_features(audio_encoder, other, recordings, generator=generator),
         ground_truth(other),
-        hear(ear, clips.scenes, recordings, generator=generator, categories=off),
+        audio_features(
+            audio_encoder, clips.scenes, recordings, generator=generator, categories=off
+        ),
     )
 
 
-def answer(model: Localizer, exam: Exam) -> Maps:
+def answer(model: Localizer, test_set: EvaluationSet) -> Maps:
     """Return a model's maps."""
-    heard = (exam.clips.heard, exam.other_heard, exam.off_heard)
-    return Maps(*(predict_maps(model, exam.clips.grids, sounds) for sounds in heard))
+    audio = (test_set.clips.audio, test_set.other_audio, test_set.absent_audio)
+    return Maps(*(predict_maps(model, test_set.clips.grids, sounds) for sounds in audio))
 
 
 def saliency(model: Localizer, grids: Tensor, bank: Tensor) -> Tensor:
-    """Return what a model would look at if any sound of a bank were heard: the picture alone.
+    """Return where a model would attend if any sound of a bank were played: the picture alone.
 
     Args:
-        bank: (sounds, heard) of other clips; of each cell's scores the highest counts.
+        bank: (sounds, features) of other clips; of each cell's scores the highest counts.
     """
 
     def highest(model: Localizer, grids: Tensor) -> Tensor:
-        met = model(grids, bank)
-        return torch.einsum("bdrc,sd->bsrc", met.cells, met.heard).amax(dim=1)
+        embedded = model(grids, bank)
+        return torch.einsum("bdrc,sd->bsrc", embedded.cells, embedded.audio).amax(dim=1)
 
     return enlarge(predict(model, Batches(grids, batch_size=50), highest), SIDE)
 
 
-def opponents(model: Localizer, exam: Exam, bank: Tensor, *, seed: int) -> dict[str, Maps]:
+def baselines(
+    model: Localizer, test_set: EvaluationSet, bank: Tensor, *, seed: int
+) -> dict[str, Maps]:
     """Return the maps of a guess, of the picture's middle, and of the picture without sound."""
-    count, rows = len(exam.boxes), exam.clips.grids.shape[2]
+    count, rows = len(test_set.boxes), test_set.clips.grids.shape[2]
     noise = torch.rand(3, count, rows, rows, generator=make_generator(seed))
-    salient = saliency(model, exam.clips.grids, bank)
+    salient = saliency(model, test_set.clips.grids, bank)
     return {
         "random": Maps(*(enlarge(part, SIDE) for part in noise)),
         "centre": Maps(*[centred(count)] * 3),
@@ -561,20 +574,20 @@ def best_threshold(maps: Tensor, agreed: Tensor) -> float:
     return levels[int(torch.stack(hits).argmax())]
 
 
-def grade(maps: Maps, exam: Exam, *, threshold: float) -> dict[str, float]:
+def grade(maps: Maps, test_set: EvaluationSet, *, threshold: float) -> dict[str, float]:
     """Return all measures: "pointing", "cIoU@0.5", "AUC", "moves", "off-screen".
 
-    *moves* is the share of pictures where the highest pixel lies in another thing's box when that
+    *moves* is the share of pictures where the highest pixel lies in another object's box when that
     one sounds; *off-screen* the chance that a map's peak is higher for a sound out of the picture
     than for one from outside, ties counted half.
     """
-    ious = consensus_iou(scaled(maps.own), exam.agreed, threshold=threshold)
+    ious = consensus_iou(scaled(maps.own), test_set.agreed, threshold=threshold)
     inside, outside = maps.own.amax(dim=(1, 2)), maps.off.amax(dim=(1, 2))
     labels = [1] * len(inside) + [0] * len(outside)
     return {
-        "pointing": float(points_at(maps.own, exam.boxes).double().mean()),
+        "pointing": float(points_at(maps.own, test_set.boxes).double().mean()),
         "cIoU@0.5": float((ious >= 0.5).double().mean()),
         "AUC": success_auc(ious),
-        "moves": float(points_at(maps.other, exam.other_boxes).double().mean()),
+        "moves": float(points_at(maps.other, test_set.other_boxes).double().mean()),
         "off-screen": float(roc_auc_score(labels, torch.cat([inside, outside]))),
     }

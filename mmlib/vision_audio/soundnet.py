@@ -1,10 +1,10 @@
-"""SoundNet: a network for raw sound learns from two frozen eyes that see what it hears.
+"""SoundNet: a network for raw sound learns from two frozen networks that see what it hears.
 
 Built in notebooks/vision_audio/02_soundnet.ipynb. Source: Aytar, Vondrick & Torralba, NIPS 2016;
 the sizes of the layers are those of the authors' code (github.com/cvondrick/soundnet).
 
 A video is a picture and a sound of the same scene, without any label. Two teachers look at the
-picture: one says which kinds of things there are, one says which place it is, each as a
+picture: one says which objects there are, one says which scene class it is, each as a
 distribution. The student hears the sound alone and must say the same. The teachers never change.
 
 Shapes: waves are (batch, time), mono, in -1 to 1; answers are (batch, classes, steps). Inside, a
@@ -47,8 +47,8 @@ class SoundNetConfig:
     """The sizes of a SoundNet: its layers from the waveform up, then the two heads."""
 
     layers: tuple[Layer, ...]
-    objects: int  # classes of the teacher for things
-    scenes: int  # classes of the teacher for places
+    objects: int  # classes of the teacher for objects
+    scenes: int  # classes of the teacher for scenes
     kernel: int  # of the heads, not padded: one answer needs so many outputs of the last layer
     stride: int = 2
     early_pool: bool = False  # take maxima before normalising, not after: less to normalise
@@ -92,7 +92,7 @@ class Answers(NamedTuple):
     scenes: Tensor  # (batch, scenes, steps)
 
 
-class Lessons(NamedTuple):
+class SoftTargets(NamedTuple):
     """What the two teachers say of pictures: distributions, each row sums to one."""
 
     objects: Tensor  # (videos, objects)
@@ -141,7 +141,7 @@ class SoundNet(nn.Module):
         return found
 
     def forward(self, waves: Tensor) -> Answers:
-        """Say of each stretch of each wave which things and which place one would see.
+        """Say of each stretch of each wave which objects and scene class one would see.
 
         Args:
             waves: (batch, time), mono, at the rate the network is made for, in -1 to 1.
@@ -245,11 +245,11 @@ def to_waves(signal: Tensor, *, sample_rate: int, rate: int = SAMPLE_RATE) -> Te
     return (mono if sample_rate == rate else resample(mono, sample_rate, rate))[None]
 
 
-def teach(eye: ImageClassifier, drawn: Tensor, *, batch_size: int = 32) -> Lessons:
+def teach(teacher: ImageClassifier, drawn: Tensor, *, batch_size: int = 32) -> SoftTargets:
     """Look at each picture once and return what the two teachers say. No gradient is kept.
 
-    The teacher for things gives each kind a probability of its own, whether it is there; these are
-    divided by their sum. The teacher for places is a softmax as it is.
+    The teacher for objects gives each category a probability of its own; these are divided by their
+    sum. The teacher for scenes is a softmax as it is.
 
     Args:
         drawn: (videos, 3, height, width) in 0 to 1.
@@ -262,20 +262,20 @@ def teach(eye: ImageClassifier, drawn: Tensor, *, batch_size: int = 32) -> Lesso
             [evidence / evidence.sum(1, keepdim=True), seen.scene_class.softmax(1)], dim=1
         )
 
-    found = predict(eye, Batches(drawn, batch_size=batch_size), both)
-    return Lessons(*found.split([len(CATEGORIES), len(SCENE_CLASSES)], dim=1))
+    found = predict(teacher, Batches(drawn, batch_size=batch_size), both)
+    return SoftTargets(*found.split([len(CATEGORIES), len(SCENE_CLASSES)], dim=1))
 
 
-def heard_lessons(scenes: Scenes) -> Lessons:
-    """Return what perfect teachers of sound would say: what sounds, evenly, and the place.
+def sound_targets(scenes: Scenes) -> SoftTargets:
+    """Return what perfect teachers of sound would say: what sounds, evenly, and the scene class.
 
-    No eye knows this: a student taught so is the ceiling. In silence all kinds are equally likely.
+    No picture shows this: a student taught so is the ceiling. In silence all are equally likely.
     """
     sounding = sound_labels(scenes)
     silent = sounding.sum(dim=1, keepdim=True) == 0
     objects = torch.where(silent, 1.0, sounding)
     places = one_hot(scenes.scene_class, len(SCENE_CLASSES)).float()
-    return Lessons(objects / objects.sum(dim=1, keepdim=True), places)
+    return SoftTargets(objects / objects.sum(dim=1, keepdim=True), places)
 
 
 def divergence(teacher: Tensor, logits: Tensor) -> Tensor:
@@ -355,10 +355,10 @@ def soundtrack(
     generator: torch.Generator,
     noise: tuple[float, float] = NOISE,
 ) -> Tensor:
-    """Mix what sounds in each scene, its place's ambience, and a microphone's noise.
+    """Mix what sounds in each scene, its ambience, and a microphone's noise.
 
-    As in ``sounds.render``, a near thing is louder; every take begins at a random moment, and the
-    noise is drawn between two levels, evenly on a logarithmic scale.
+    As in ``sounds.render``, a near object is louder; every recording begins at a random moment, and
+    the noise is drawn between two levels, evenly on a logarithmic scale.
 
     Returns:
         (scenes, seconds · 16000).
@@ -390,10 +390,10 @@ def soundtrack(
     return waves
 
 
-def film(
+def make_videos(
     count: int, *, recordings: Recordings, generator: torch.Generator, seconds: float = 2.0
 ) -> Videos:
-    """Film scenes of one to three things, of which each sounds with a chance of 0.6."""
+    """Make videos of one to three objects, of which each sounds with a chance of 0.6."""
     scenes = sampling.sample_scenes(count, generator=generator, slots=3, sounding=0.6)
     drawn = pictures.draw(scenes, generator=generator)
     return Videos(
@@ -404,7 +404,7 @@ def film(
 def train(
     model: SoundNet,
     waves: Tensor,
-    lessons: Lessons,
+    targets: SoftTargets,
     *,
     steps: int,
     generator: torch.Generator,
@@ -420,12 +420,12 @@ def train(
 
     Args:
         waves: (videos, time).
-        lessons: of the same videos, in the same order.
+        targets: of the same videos, in the same order.
     """
     heard = round(SECONDS * SAMPLE_RATE)
     time = check_shape(waves, "videos time", name="waves")["time"]
     if time < heard:
-        raise ValueError(f"waves have {time} samples, a student hears {heard}: take longer ones")
+        raise ValueError(f"waves have {time} samples, a student takes {heard}: take longer ones")
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         start = int(torch.randint(time - heard + 1, (), generator=generator))
@@ -434,7 +434,7 @@ def train(
 
     return fit(
         model,
-        Batches((waves, *lessons), batch_size=batch_size, generator=generator),
+        Batches((waves, *targets), batch_size=batch_size, generator=generator),
         loss,
         generator=generator,
         steps=steps,
@@ -444,18 +444,20 @@ def train(
     )
 
 
-class Quiz(NamedTuple):
+class LabelledSounds(NamedTuple):
     """Sounds without pictures, and what there is to name."""
 
     waves: Tensor  # (sounds, time), one second
     scene_class: Tensor  # (sounds,) index into SCENE_CLASSES
-    loudest: Tensor  # (sounds,) index into CATEGORIES: the nearer of the two things that sound
+    loudest: Tensor  # (sounds,) index into CATEGORIES: the nearer of the two objects that sound
 
 
-def sound_mixtures(count: int, *, recordings: Recordings, generator: torch.Generator) -> Quiz:
-    """Return sounds of any place with two things of different kinds over it, one near, one far.
+def sound_mixtures(
+    count: int, *, recordings: Recordings, generator: torch.Generator
+) -> LabelledSounds:
+    """Return ambiences with two objects of different categories over each, one near, one far.
 
-    A boat may sound in a forest: things give nothing away about the place.
+    A boat may sound in a forest: objects give nothing away about the scene class.
     """
     scenes = sampling.sample_scenes(count, generator=generator, slots=2, least=2, sounding=1.0)
     loudest = torch.randint(len(CATEGORIES), (count,), generator=generator)
@@ -468,7 +470,7 @@ def sound_mixtures(count: int, *, recordings: Recordings, generator: torch.Gener
         sounding=both,
     )
     waves = soundtrack(scenes, recordings, seconds=SECONDS, generator=generator)
-    return Quiz(waves, scenes.scene_class, loudest)
+    return LabelledSounds(waves, scenes.scene_class, loudest)
 
 
 def layer_features(model: SoundNet, waves: Tensor, *, batch_size: int = 32) -> dict[str, Tensor]:

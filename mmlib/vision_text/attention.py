@@ -1,25 +1,25 @@
-"""Show, attend and tell: a caption written word by word, each word with a look at the picture.
+"""Show, attend and tell: a caption written word by word, attending to the picture before each.
 
 Book: ``notebooks/vision_text/06_attention``. Source: Xu et al., "Show, Attend and Tell: Neural
 Image Caption Generation with Visual Attention", ICML 2015; equations cited as X15. The scores come
 from a small network of two layers, as in Bahdanau et al., ICLR 2015.
 
 The picture is a grid of features, one vector a cell (its *annotation*). Before each word the
-decoder gives every cell a weight, all of one picture summing to one: its *map*. The *glimpse* is
-the weighted sum of the annotations. That is soft attention, and everything in it has a derivative.
-Hard attention draws one cell from the map instead, and needs REINFORCE to learn where to look.
+decoder gives every cell a weight, all of one picture summing to one: its *attention map*. The
+*context vector* is the weighted sum of the annotations. That is soft attention, and everything in
+it has a derivative. Hard attention draws one cell from the map instead, and needs REINFORCE.
 
 Six things are not in the paper; each can be switched off. A sum over cells forgets where they
 lie, so each annotation also holds its cell's *coordinates*. A softmax weighs and does not count, so
-it also holds how strong the cell is and whether the picture holds its like elsewhere, its *twin*:
-else nobody knows at the word *two* that there are two. The coordinates of the last few glimpses,
-the *trail*, have a short way to the next word, through one hidden layer: *left of* is the sign of a
-difference of two of them, *behind* needs a difference that is small, and through the LSTM both are
-learned far too slowly. The decoder can *turn* away from what it has spoken of already, or back to
-it. What that is, each word *settles* (Bayes' rule): before *a blue* it may have looked at a dog and
-a bell that are both blue, and *dog* leaves the dog. And in X15 (eq. 1 and 4) the look before word t
-knows the state h_{t-1}, which has heard the words up to t - 2 only: here the query *hears* word
-t - 1, too. Without it the decoder, having said *a red*, looks for what it has not yet heard.
+it also holds the *feature norm* of the cell and the *self-similarity* of the picture there, how
+like the cell is to the one most like it elsewhere. The *position history*, the coordinates of the
+last context vectors, has a short way to the next word, through one hidden layer: *left of* is the
+sign of a difference of two of them, *behind* needs a difference that is small, and through the LSTM
+both are learned far too slowly. With *coverage* the decoder can attend less, or more, to what it
+has spoken of already; what that is, each word settles by Bayes' rule: before *a blue* it may have
+attended to a dog and a bell that are both blue, and *dog* leaves the dog. And in X15 (eq. 1 and 4)
+the query of word t knows the state h_{t-1}, which has read the words up to t - 2 only: here it also
+knows word t - 1, the *last-word query*.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ from mmlib.shapes import check_floating, check_shape, check_whole
 from mmlib.vision_text.captioning import PAD, check_captions, trace
 
 SHARP = 3.0  # on the learned weights of the scores, so that maps grow sharp sooner
-Look = Callable[[Tensor], Tensor]  # from maps (batch, cells) to how much each cell is looked at
+Selection = Callable[[Tensor], Tensor]  # maps → how much each cell is used
 
 
 class State(NamedTuple):
@@ -45,19 +45,19 @@ class State(NamedTuple):
     annotations: Tensor  # (batch, cells, features), the picture
     keys: Tensor  # (batch, cells, attention), twice its part of the scores, computed once
     traits: Tensor  # (batch, cells, traits), what a word is held against, computed once
-    trail: Tensor  # (batch, 2 · (trail + 1)), where the last looks lay, the newest first
+    history: Tensor  # (batch, 2 · (history + 1)), where the last maps lay, the newest first
     past: Tensor  # (batch, cells), how much each cell was spoken of so far
-    map: Tensor  # (batch, cells), where the last look went
+    map: Tensor  # (batch, cells), the last attention map
 
 
 class Unrolled(NamedTuple):
     """What went on in teacher forcing; ``time`` counts the words to be guessed, END included."""
 
     hidden: Tensor  # (batch, time, hidden): all of this is 0 where there is no word
-    seen: Tensor  # (batch, time, features), the gated glimpse
-    trail: Tensor  # (batch, time, 2 · (trail + 1))
+    seen: Tensor  # (batch, time, features), the gated context vector
+    history: Tensor  # (batch, time, 2 · (history + 1))
     maps: Tensor  # (batch, time, cells)
-    looks: Tensor  # (batch, time, cells): the maps, or what the decoder's ``look`` made of them
+    used: Tensor  # (batch, time, cells): the maps, or what the decoder's ``select`` made of them
 
 
 @dataclass(frozen=True)
@@ -70,39 +70,39 @@ class AttentionConfig:
     hidden: int = 160  # of the LSTM
     attention: int = 32  # hidden units of the network that scores cells
     coordinates: bool = True  # each cell also knows where it lies
-    trail: int = 4  # earlier looks whose coordinates help to choose the word; needs coordinates
-    bends: int = 48  # hidden units between the trail and the words
-    twins: bool = True  # each cell also knows its strength and whether it has a twin
-    turns: bool = True  # what was spoken of before attracts the next look, or repels it
-    traits: int = 16  # of a cell, by which a word settles what it speaks of; needs turns
-    hears: bool = True  # the last word helps to choose where to look; in X15 only the state does
-    gate: bool = True  # X15 section 4.2.1: β, how much the decoder looks at all
+    history: int = 4  # earlier context vectors whose coordinates help to choose the word
+    history_units: int = 48  # hidden units between the history and the words
+    self_similarity: bool = True  # each cell also knows its feature norm and its likeness elsewhere
+    coverage: bool = True  # what was spoken of before attracts attention, or repels it
+    traits: int = 16  # of a cell, by which a word settles what it speaks of; needs coverage
+    last_word_query: bool = True  # the last word is part of the query; in X15 only the state is
+    gate: bool = True  # X15 section 4.2.1: β, how much the picture counts at all
 
     def __post_init__(self) -> None:
-        for name in ("vocab", "features", "embedding", "hidden", "attention", "bends"):
+        for name in ("vocab", "features", "embedding", "hidden", "attention", "history_units"):
             object.__setattr__(self, name, check_whole(getattr(self, name), name=name))
-        for name in ("trail", "traits"):
+        for name in ("history", "traits"):
             object.__setattr__(self, name, check_whole(getattr(self, name), name=name, least=0))
 
     @property
     def offered(self) -> int:
-        """How many numbers an annotation has: features, strength and twin, coordinates."""
-        return self.features + 2 * self.twins + 2 * self.coordinates
+        """How many numbers an annotation has: features, norm and likeness, coordinates."""
+        return self.features + 2 * self.self_similarity + 2 * self.coordinates
 
     @property
     def asked(self) -> int:
-        """How many numbers say where to look and how much: the query, γ and β."""
-        return self.attention + self.turns + 1
+        """How many numbers say where to attend and how much: the query, γ and β."""
+        return self.attention + self.coverage + 1
 
     @property
     def settled(self) -> int:
         """By how many traits a word is held against a cell."""
-        return self.traits if self.turns else 0
+        return self.traits if self.coverage else 0
 
     @property
-    def places(self) -> int:
-        """How many looks are remembered with their coordinates, the current one included."""
-        return self.trail + 1 if self.coordinates and self.trail else 0
+    def positions(self) -> int:
+        """How many maps are remembered with their coordinates, the current one included."""
+        return self.history + 1 if self.coordinates and self.history else 0
 
 
 def additive_scores(keys: Tensor, query: Tensor, weights: Tensor) -> Tensor:
@@ -137,13 +137,13 @@ def _scores_of_doubled(keys: Tensor, query: Tensor, weights: Tensor) -> Tensor:
     return (compared @ (2 * weights) - weights.sum()).flatten(0, 1)
 
 
-def glimpse(annotations: Tensor, looks: Tensor) -> Tensor:
-    """Return Σ_i look_i annotation_i, the weighted sum over the cells (X15 eq. 13).
+def context_vector(annotations: Tensor, weights: Tensor) -> Tensor:
+    """Return Σ_i α_i annotation_i, the weighted sum over the cells (X15 eq. 13).
 
     Args:
         annotations: (pictures, cells, features).
-        looks: (batch, cells), such as a softmax of scores (X15 eq. 5), or 1 for one cell; batch is
-            a multiple of pictures, as in ``additive_scores``.
+        weights: (batch, cells), a softmax of scores (X15 eq. 5), or 1 for one cell; batch is a
+            multiple of pictures, as in ``additive_scores``.
 
     Returns:
         (batch, features).
@@ -152,8 +152,8 @@ def glimpse(annotations: Tensor, looks: Tensor) -> Tensor:
         ValueError: the shapes do not fit.
     """
     sizes = check_shape(annotations, "pictures cells features", name="annotations")
-    check_shape(looks, f"batch {sizes['cells']}", name="looks")
-    return torch.bmm(_by_picture(looks, len(annotations)), annotations).flatten(0, 1)
+    check_shape(weights, f"batch {sizes['cells']}", name="weights")
+    return torch.bmm(_by_picture(weights, len(annotations)), annotations).flatten(0, 1)
 
 
 def posterior(maps: Tensor, fits: Tensor) -> Tensor:
@@ -204,23 +204,23 @@ def coordinates(rows: int, columns: int) -> Tensor:
     """Return where the cells of a grid lie, (rows · columns, 2): across and down from the middle.
 
     The unit is one cell: then a step to the next cell weighs as much as a feature, whose variance
-    over a cell is 1. With coordinates from -1 to 1 places are learned far too slowly.
+    over a cell is 1. With coordinates from -1 to 1 positions are learned far too slowly.
     """
     across = torch.arange(columns) - (columns - 1) / 2
     down = torch.arange(rows) - (rows - 1) / 2
     return torch.stack([across.repeat(rows), down.repeat_interleave(columns)], dim=1)
 
 
-def strength(annotations: Tensor) -> Tensor:
+def feature_norm(annotations: Tensor) -> Tensor:
     """Return by how much each annotation is longer than the median of its picture, at least 0.
 
-    (Where more than half of a picture is nearly empty, half of the mean takes the median's place.)
+    (Where more than half of a picture is nearly empty, half of the mean replaces the median.)
 
-    Where there is nothing but sky or grass, annotations have about the same length; where a thing
-    is, more of the eye's features speak up.
+    Where there is nothing but sky or grass, annotations have about the same length; where an
+    object is, more of the encoder's features respond.
 
     Args:
-        annotations: (batch, cells, features), as the eye gives them.
+        annotations: (batch, cells, features), as the image encoder gives them.
 
     Returns:
         (batch, cells): 0 for a cell that is not longer, 1 for one twice as long.
@@ -233,7 +233,7 @@ def strength(annotations: Tensor) -> Tensor:
 def likeness(annotations: Tensor, *, rows: int, columns: int) -> Tensor:
     """Return how like each annotation is to the one most like it that is not of a neighbour.
 
-    A glimpse at two things that are alike is the same as a glimpse at one of them: a softmax
+    The context vector of two objects that are alike is that of one of them: a softmax
     weighs, it does not count (Zhang et al., ICLR 2018). This compares all cells with each other,
     once a picture, and so knows of the other.
 
@@ -242,7 +242,7 @@ def likeness(annotations: Tensor, *, rows: int, columns: int) -> Tensor:
 
     Returns:
         (batch, cells), max cos⁴ over all cells that do not touch this one, 0 to 1. The fourth power
-        leaves little of two things that agree in kind or colour only.
+        leaves little of two objects that agree in category or colour only.
     """
     where = coordinates(rows, columns).to(annotations)
     near = (where[:, None] - where).abs().amax(dim=2) <= 1
@@ -252,22 +252,22 @@ def likeness(annotations: Tensor, *, rows: int, columns: int) -> Tensor:
 
 
 class AttentionDecoder(nn.Module):
-    """Writes captions, looking at the grid of a picture's features before each word (X15).
+    """Writes captions, attending to the grid of a picture's features before each word (X15).
 
     It follows the protocol of ``captioning``: ``start``, ``step`` and the call with whole captions,
     so that everything there that writes or scores captions works with it.
 
     Args:
-        look: makes of a map how much each cell is looked at, such as ``look_at_one(generator)`` or
-            ``look_at_peak``; None looks as the map says, which is soft attention. It may be set
+        select: makes of a map how much each cell is used, such as ``sample_cell(generator)`` or
+            ``argmax_cell``; None takes the map itself, which is soft attention. It may be set
             anew at any time.
     """
 
-    def __init__(self, config: AttentionConfig, *, look: Look | None = None) -> None:
+    def __init__(self, config: AttentionConfig, *, select: Selection | None = None) -> None:
         super().__init__()
-        self.config, self.look = config, look
+        self.config, self.select = config, select
         hidden, offered = config.hidden, config.offered
-        read = 2 * (config.features + 2) if config.twins else config.features
+        read = 2 * (config.features + 2) if config.self_similarity else config.features
         self.begin = nn.Linear(read, 2 * hidden)
         self.key = nn.Linear(offered, config.attention)
         self.score = nn.Linear(config.attention, 1, bias=False)
@@ -278,29 +278,29 @@ class AttentionDecoder(nn.Module):
         self.embedding = nn.Embedding(config.vocab, config.embedding)
         if config.settled:
             self.trait = nn.Linear(config.features, config.settled)
-        heard = config.asked * config.hears + config.settled
+        heard = config.asked * config.last_word_query + config.settled
         self.from_word = nn.Linear(config.embedding, 4 * hidden + heard, bias=False)
         with torch.no_grad():  # at first, a word suits every cell alike
             self.from_word.weight[len(self.from_word.weight) - config.settled :] = 0
-        self.from_glimpse = nn.Linear(offered, 4 * hidden, bias=False)
-        # X15 eq. 7, with a tanh: the next word from the last one, the state and the glimpse
+        self.from_context = nn.Linear(offered, 4 * hidden, bias=False)
+        # X15 eq. 7, with a tanh: the next word from the last one, the state and the context vector
         self.word_says = nn.Linear(config.embedding, config.embedding, bias=False)
         self.state_says = nn.Linear(hidden, config.embedding)
-        self.glimpse_says = nn.Linear(offered, config.embedding, bias=False)
+        self.context_says = nn.Linear(offered, config.embedding, bias=False)
         self.out = nn.Linear(config.embedding, config.vocab)
-        if config.places:
-            self.trail_says = nn.Sequential(
-                nn.Linear(2 * config.places, config.bends),
+        if config.positions:
+            self.history_says = nn.Sequential(
+                nn.Linear(2 * config.positions, config.history_units),
                 nn.ReLU(),
-                nn.Linear(config.bends, config.vocab, bias=False),
+                nn.Linear(config.history_units, config.vocab, bias=False),
             )
 
     def start(self, pictures: Tensor) -> State:
-        """Take in pictures (batch, features, rows, columns), the grids of an eye.
+        """Take in pictures (batch, features, rows, columns), grids of features.
 
         Everything that needs the picture alone is computed here, once. The LSTM begins with what
-        the mean annotation says (X15 section 3.1.2) and, with ``twins``, a mean that counts a cell
-        by its strength.
+        the mean annotation says (X15 section 3.1.2) and, with ``self_similarity``, a mean that
+        weights a cell by its norm.
 
         Raises:
             ValueError, TypeError: the shape or the type is another.
@@ -311,13 +311,13 @@ class AttentionDecoder(nn.Module):
         raw = pictures.flatten(2).mT  # (batch, cells, features)
         annotations = functional.layer_norm(raw, raw.shape[2:])
         overview = annotations.mean(dim=1)
-        if self.config.twins:
-            strong = strength(raw)
+        if self.config.self_similarity:
+            strong = feature_norm(raw)
             alike = likeness(annotations, rows=sizes["rows"], columns=sizes["columns"])
             # 2 and 4 make both about as large as a feature
             extra = torch.stack([2 * strong, 4 * strong.clamp(max=1) * alike], dim=2)
             annotations = torch.cat([annotations, extra], dim=2)
-            by_strength = glimpse(annotations, strong / strong.shape[1])
+            by_strength = context_vector(annotations, strong / strong.shape[1])
             overview = torch.cat([annotations.mean(dim=1), by_strength], dim=1)
         hidden, cell = torch.tanh(self.begin(overview)).chunk(2, dim=1)
         if self.config.coordinates:
@@ -328,18 +328,18 @@ class AttentionDecoder(nn.Module):
         if self.config.settled:
             traits = torch.tanh(self.trait(annotations[..., : self.config.features]))
         nowhere = annotations.new_zeros(annotations.shape[:2])
-        trail = annotations.new_zeros(len(annotations), 2 * self.config.places)
+        history = annotations.new_zeros(len(annotations), 2 * self.config.positions)
         keys = 2 * self.key(annotations)
-        return State(hidden, cell, annotations, keys, traits, trail, nowhere, nowhere)
+        return State(hidden, cell, annotations, keys, traits, history, nowhere, nowhere)
 
     def step(self, words: Tensor, state: State) -> tuple[Tensor, State]:
-        """Hear the last words (batch,); return the logits of the next (batch, vocab) and the state.
+        """Take the last words (batch,); return the logits of the next (batch, vocab) and the state.
 
-        The state's ``map`` says where the decoder looked for the words that it expects now.
+        The state's ``map`` is the attention with which it expects the next word.
         """
         embedded = self.embedding(words)
         state, seen, _ = self._advance(self.from_word(embedded), State(*state))
-        return self._deep(embedded, state.hidden, seen, state.trail), state
+        return self._deep(embedded, state.hidden, seen, state.history), state
 
     def forward(self, pictures: Tensor, captions: Tensor, at: Tensor | None = None) -> Tensor:
         """Return the logits of every next word, the true words before it given.
@@ -351,7 +351,7 @@ class AttentionDecoder(nn.Module):
                 word is ``PAD`` they mean nothing.
 
         Returns:
-            (batch, time - 1, vocab), or (places, vocab) where ``at`` is true.
+            (batch, time - 1, vocab), or (positions, vocab) where ``at`` is true.
 
         Raises:
             ValueError: shapes do not fit, or a caption says nothing.
@@ -375,11 +375,11 @@ class AttentionDecoder(nn.Module):
             left = int((lengths > time).sum())  # captions that go on
             if left < len(state.hidden):
                 state = State(*(part[:left] for part in state))
-            state, seen, looks = self._advance(word[:left], state)
-            parts = (state.hidden, seen, state.trail, state.map, looks)
+            state, seen, used = self._advance(word[:left], state)
+            parts = (state.hidden, seen, state.history, state.map, used)
             for column, part in zip(columns, parts, strict=True):
                 column.append(part)
-            now.append(order[:left] * steps + time)  # the place of each caption's word
+            now.append(order[:left] * steps + time)  # the position of each caption's word
         return Unrolled(
             *(_spread(column, torch.cat(now), (len(order), steps)) for column in columns)
         )
@@ -393,56 +393,56 @@ class AttentionDecoder(nn.Module):
         """Look and remember, given what the last word says to gates, query and traits.
 
         Returns:
-            the next state, the gated glimpse, and how much each cell was looked at.
+            the next state, the gated context vector, and how much each cell was used.
         """
         driven, sought = driven.tensor_split([driven.shape[1] - self.config.settled], dim=1)
         drive = self.from_hidden(state.hidden)
         unheard = drive.shape[1] - driven.shape[1]  # how much of it the last word says nothing to
         drive = drive + (functional.pad(driven, (0, unheard)) if unheard else driven)
-        sizes = [4 * self.config.hidden, self.config.attention, int(self.config.turns), 1]
+        sizes = [4 * self.config.hidden, self.config.attention, int(self.config.coverage), 1]
         gates, query, gamma, beta = drive.split(sizes, dim=1)
         scores = _scores_of_doubled(state.keys, 2 * query, SHARP * self.score.weight[0])  # eq. 4
         past = state.past
-        if self.config.turns:
+        if self.config.coverage:
             past = past + self._spoken_of(state, sought)
             scores = scores + gamma * past
         maps = scores.softmax(dim=1)  # X15 eq. 5
-        looks = maps if self.look is None else self.look(maps)
-        seen = glimpse(state.annotations, looks)
-        trail = torch.cat([seen[:, -2:], state.trail], dim=1)[:, : 2 * self.config.places]
+        used = maps if self.select is None else self.select(maps)
+        seen = context_vector(state.annotations, used)
+        history = torch.cat([seen[:, -2:], state.history], dim=1)[:, : 2 * self.config.positions]
         if self.config.gate:
             seen = torch.sigmoid(beta) * seen
-        gates = gates + self.from_glimpse(seen)  # X15 eq. 1
+        gates = gates + self.from_context(seen)  # X15 eq. 1
         let_in, keep, new, show = gates.chunk(4, dim=1)  # torch's order
         cell = torch.sigmoid(keep) * state.cell + torch.sigmoid(let_in) * torch.tanh(new)
         hidden = torch.sigmoid(show) * torch.tanh(cell)
-        state = state._replace(hidden=hidden, cell=cell, trail=trail, past=past, map=maps)
-        return state, seen, looks
+        state = state._replace(hidden=hidden, cell=cell, history=history, past=past, map=maps)
+        return state, seen, used
 
     def _spoken_of(self, state: State, sought: Tensor) -> Tensor:
         """Return what the last word spoke of, (batch, cells); ``sought`` are the traits it fits."""
         if not self.config.settled:
             return state.map
-        return posterior(state.map, glimpse(state.traits.mT, sought))
+        return posterior(state.map, context_vector(state.traits.mT, sought))
 
-    def _deep(self, embedded: Tensor, hidden: Tensor, seen: Tensor, trail: Tensor) -> Tensor:
-        """Return logits (..., vocab) from the last word, state, glimpse (X15 eq. 7) and trail."""
-        said = self.word_says(embedded) + self.state_says(hidden) + self.glimpse_says(seen)
+    def _deep(self, embedded: Tensor, hidden: Tensor, seen: Tensor, history: Tensor) -> Tensor:
+        """Return logits (..., vocab) from the last word, state, context (X15 eq. 7), history."""
+        said = self.word_says(embedded) + self.state_says(hidden) + self.context_says(seen)
         logits = self.out(torch.tanh(said))
-        return logits + self.trail_says(trail) if self.config.places else logits
+        return logits + self.history_says(history) if self.config.positions else logits
 
 
-def _spread(parts: list[Tensor], place: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Put rows (places, size) where they belong in (*shape, size); the rest is 0."""
+def _spread(parts: list[Tensor], position: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Put rows (positions, size) where they belong in (*shape, size); the rest is 0."""
     packed = torch.cat(parts)
     empty = packed.new_zeros(shape[0] * shape[1], packed.shape[1])
-    return empty.index_copy(0, place, packed).unflatten(0, shape)
+    return empty.index_copy(0, position, packed).unflatten(0, shape)
 
 
 def attention_loss(
     decoder: AttentionDecoder, batch: tuple[Tensor, Tensor], *, balance: float = 0.0
 ) -> Tensor:
-    """Return the mean surprise at the true words, plus ``balance`` · ``doubly_stochastic`` (X15).
+    """Return the mean cross-entropy plus ``balance`` · ``doubly_stochastic`` (X15).
 
     With ``balance`` 0 it is ``captioning.caption_loss``.
 
@@ -452,22 +452,22 @@ def attention_loss(
     pictures, captions = batch
     targets, unrolled = captions[:, 1:], decoder.unroll(pictures, captions)
     real = targets != PAD
-    surprise = functional.cross_entropy(decoder.say(captions, unrolled, real), targets[real])
-    return surprise + balance * doubly_stochastic(unrolled.maps) if balance else surprise
+    entropy = functional.cross_entropy(decoder.say(captions, unrolled, real), targets[real])
+    return entropy + balance * doubly_stochastic(unrolled.maps) if balance else entropy
 
 
-def look_at_one(generator: torch.Generator) -> Look:
-    """Return a look that draws one cell from each map and sees nothing else: hard attention."""
+def sample_cell(generator: torch.Generator) -> Selection:
+    """Return a selection that draws one cell from each map: hard attention."""
 
-    def look(maps: Tensor) -> Tensor:
+    def select(maps: Tensor) -> Tensor:
         cell = torch.multinomial(maps.detach(), 1, generator=generator)
         return torch.zeros_like(maps).scatter(1, cell, 1.0)
 
-    return look
+    return select
 
 
-def look_at_peak(maps: Tensor) -> Tensor:
-    """Look at the cell with the largest weight and at nothing else."""
+def argmax_cell(maps: Tensor) -> Tensor:
+    """Use the cell with the largest weight and nothing else."""
     return torch.zeros_like(maps).scatter(1, maps.argmax(dim=1, keepdim=True), 1.0)
 
 
@@ -486,7 +486,7 @@ def hard_loss(
     eq. 12). A b near what is usual makes the estimate less noisy.
 
     Args:
-        decoder: its ``look`` draws the cells, such as ``look_at_one(generator)``.
+        decoder: its ``select`` draws the cells, such as ``sample_cell(generator)``.
         batch: pictures and captions.
         baseline: b, a number or one for each caption.
         entropy: how much the maps are kept from settling too early, λ_e.
@@ -502,11 +502,11 @@ def hard_loss(
     each = torch.zeros(targets.shape, dtype=logits.dtype, device=logits.device)
     each[real] = -functional.cross_entropy(logits, targets[real], reduction="none")
     likelihood = each.sum(dim=1)  # (batch,), log p(words | s)
-    maps = unrolled.maps[real]  # (places, cells)
-    chances = torch.zeros_like(each)
-    chances[real] = (maps * unrolled.looks[real]).sum(dim=1).log()
+    maps = unrolled.maps[real]  # (positions, cells)
+    log_chosen = torch.zeros_like(each)
+    log_chosen[real] = (maps * unrolled.used[real]).sum(dim=1).log()
     surplus = likelihood.detach() - baseline
-    gain = (likelihood + surplus * chances.sum(dim=1)).mean()
+    gain = (likelihood + surplus * log_chosen.sum(dim=1)).mean()
     if entropy:
         gain = gain - entropy * torch.special.xlogy(maps, maps).sum() / len(captions)
     return -gain, likelihood.detach()
@@ -556,8 +556,8 @@ def points_at(maps: Tensor, seen: Tensor) -> Tensor:
 
     Args:
         maps: (items, rows, columns).
-        seen: bool (items, size, size), such as the mask of the thing that a word names, or all
-            masks of the things that it may name, together.
+        seen: bool (items, size, size), such as the mask of the object that a word names, or all
+            masks of the objects that it may name, together.
 
     Returns:
         bool (items,).

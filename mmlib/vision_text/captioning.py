@@ -1,8 +1,8 @@
 """Pictures into sentences: Show and Tell, and how any decoder finds its words.
 
 Book: ``notebooks/vision_text/05_captioning``. Paper: Vinyals et al., *Show and Tell: A Neural Image
-Caption Generator*, CVPR 2015. A frozen eye turns a picture into a grid of features, once; an LSTM
-is shown the picture and then says one word after the other.
+Caption Generator*, CVPR 2015. A frozen image encoder turns a picture into a grid of features,
+once; an LSTM takes in the picture and then writes one word after the other.
 
 Everything below but ``ShowAndTell`` works with any *decoder*, a module that keeps this contract:
 
@@ -16,7 +16,7 @@ Everything below but ``ShowAndTell`` works with any *decoder*, a module that kee
   while such a tensor still has (batch).
 - ``decoder(pictures, captions, at=None) -> logits``: teacher forcing. ``captions`` (batch, time)
   begin with ``START``; the result is (batch, time - 1, vocab), for each word the logits of the one
-  that follows it. With ``at`` (batch, time - 1) bool only where it is true: (places, vocab).
+  that follows it. With ``at`` (batch, time - 1) bool only where it is true: (positions, vocab).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -37,7 +37,7 @@ PAD, START, END = range(3)  # their numbers in a vocabulary of caption_vocabular
 State = tuple[Tensor, ...]
 
 
-class Told(NamedTuple):
+class Generated(NamedTuple):
     """Sentences that a decoder has found."""
 
     words: Tensor  # (batch, longest + 1) int64: the words, END, then PAD
@@ -215,7 +215,7 @@ class LSTMCell(nn.Module):
 class ShowAndTellConfig:
     """The sizes of a captioner, and what it sees of the grid."""
 
-    features: int = 128  # of each cell of the eye's grid
+    features: int = 128  # of each cell of the image encoder's grid
     regions: tuple[int, int] = (1, 1)  # rows and columns of regions; the vector has a part for each
     embedding: int = 96  # length of a word's vector
     hidden: int = 192  # units of the LSTM
@@ -271,7 +271,7 @@ class ShowAndTell(nn.Module):
             at: (batch, time - 1) bool, where logits are wanted; None: everywhere.
 
         Returns:
-            (batch, time - 1, vocab), or (places, vocab) where ``at`` is true.
+            (batch, time - 1, vocab), or (positions, vocab) where ``at`` is true.
         """
         check_captions(captions, pictures)
         state, said = self.start(pictures), []
@@ -336,7 +336,7 @@ def next_word_log_probability(
 
 def greedy(
     decoder: nn.Module, pictures: Tensor, *, longest: int = 20, begin: Tensor | None = None
-) -> Told:
+) -> Generated:
     """Say the most probable word, again and again. See ``say_on`` for arguments and result."""
     choose = partial(torch.argmax, dim=-1)
     return say_on(decoder, pictures, choose, longest=longest, begin=begin)
@@ -350,7 +350,7 @@ def sample(
     temperature: float = 1.0,
     longest: int = 20,
     begin: Tensor | None = None,
-) -> Told:
+) -> Generated:
     """Draw each word by its probability; below 1, ``temperature`` favours the likely ones.
 
     Raises:
@@ -376,7 +376,7 @@ def say_on(
     *,
     longest: int,
     begin: Tensor | None = None,
-) -> Told:
+) -> Generated:
     """Let ``choose`` pick each next word from log-probabilities (batch, vocab), until all ended.
 
     Args:
@@ -386,20 +386,20 @@ def say_on(
     """
     given = _given(begin, len(pictures), longest)
     state, words = decoder.start(pictures), torch.full_like(pictures[:, 0, 0, 0], START).long()
-    told = torch.full((len(pictures), longest + 1), PAD, device=words.device)
+    finished = torch.full((len(pictures), longest + 1), PAD, device=words.device)
     total, ended = pictures.new_zeros(len(pictures)), words == END
-    for place in range(longest + 1):
+    for position in range(longest + 1):
         logits, state = decoder.step(words, state)
         found = next_word_log_probability(
-            logits, must_end=place == longest, must_say=given.get(place)
+            logits, must_end=position == longest, must_say=given.get(position)
         )
         words = choose(found).masked_fill(ended, PAD)
-        told[:, place] = words
+        finished[:, position] = words
         total += found.gather(1, words[:, None])[:, 0].masked_fill(ended, 0.0)
         ended = ended | (words == END)
         if bool(ended.all()):
             break
-    return Told(told, total)
+    return Generated(finished, total)
 
 
 @torch.no_grad()
@@ -411,7 +411,7 @@ def beam_search(
     longest: int = 20,
     length_power: float = 0.0,
     begin: Tensor | None = None,
-) -> Told:
+) -> Generated:
     """Find a likely sentence for each picture, following the ``beam`` best beginnings at a time.
 
     All beginnings of all pictures step together. A sentence that ends keeps its place: that
@@ -439,12 +439,14 @@ def beam_search(
     given = _given(begin, len(pictures), longest)
     beams = _Beams(len(pictures), beam, longest, length_power, pictures)
     state, words = decoder.start(pictures), torch.full_like(pictures[:, 0, 0, 0], START).long()
-    for place in range(longest + 1):
+    for position in range(longest + 1):
         logits, after = decoder.step(words, state)
         width = len(words) // len(beams.picture)  # at first all beams are alike: one will do
-        must_say = given[place][beams.picture].repeat_interleave(width) if place in given else None
-        found = next_word_log_probability(logits, must_end=place == longest, must_say=must_say)
-        words, parents = beams.extend(found.unflatten(0, (-1, width)), place)
+        must_say = (
+            given[position][beams.picture].repeat_interleave(width) if position in given else None
+        )
+        found = next_word_log_probability(logits, must_end=position == longest, must_say=must_say)
+        words, parents = beams.extend(found.unflatten(0, (-1, width)), position)
         done, kept = beams.done(), None
         if bool(done.all()):
             break
@@ -453,7 +455,7 @@ def beam_search(
             words, parents = words[rows], parents[rows]
         pairs = zip(after, state, strict=True)
         state = tuple(_follow(new, old, parents, kept) for new, old in pairs)
-    return beams.told()
+    return beams.finished()
 
 
 def _follow(new: Tensor, old: Tensor, parents: Tensor, kept: Tensor | None) -> Tensor:
@@ -480,7 +482,7 @@ class _Beams:
         self.best_score = like.new_full((batch,), -torch.inf)
         self.log_probability = like.new_full((batch,), -torch.inf)
 
-    def extend(self, found: Tensor, place: int) -> tuple[Tensor, Tensor]:
+    def extend(self, found: Tensor, position: int) -> tuple[Tensor, Tensor]:
         """Add a word to each sentence: log-probabilities (left, beam or 1 for all beams, vocab).
 
         Returns:
@@ -493,8 +495,8 @@ class _Beams:
         self.open = self.open.masked_fill(rank >= beam - self.ended, -torch.inf)
         parent, word = chosen // vocab, chosen % vocab
         self.said = self.said.gather(1, parent[:, :, None].expand_as(self.said))
-        self.said[:, :, place] = word
-        self._close((word == END) & self.open.isfinite(), place + 1)
+        self.said[:, :, position] = word
+        self._close((word == END) & self.open.isfinite(), position + 1)
         first = torch.arange(left, device=found.device)[:, None] * width
         return word.flatten(), (first + parent.clamp(max=width - 1)).flatten()
 
@@ -528,9 +530,9 @@ class _Beams:
         rows = kept[:, None] * beam + torch.arange(beam, device=kept.device)
         return kept, rows.flatten()
 
-    def told(self) -> Told:
+    def finished(self) -> Generated:
         """Return the best sentence of every picture."""
-        return Told(self.best, self.log_probability)
+        return Generated(self.best, self.log_probability)
 
 
 @torch.no_grad()
@@ -542,11 +544,11 @@ def trace(
     It shows what went on behind a sentence, such as where attention lay, whichever search found it.
 
     Args:
-        words: (batch, time), as in ``Told``: without ``START``.
+        words: (batch, time), as in ``Generated``: without ``START``.
         keep: takes a part of the state, (batch, ...), such as ``lambda state: state[-1]``.
 
     Returns:
-        (batch, time, ...): at a word's place the state in which the decoder chose it. Places
+        (batch, time, ...): at a word's position the state in which the decoder chose it. Positions
         beyond a sentence's ``END`` hold what the decoder would do with padding: ignore them.
     """
     check_shape(words, f"{len(pictures)} time", name="words")
@@ -559,7 +561,7 @@ def trace(
 
 
 def _given(begin: Tensor | None, batch: int, longest: int) -> dict[int, Tensor]:
-    """Return the words (batch,) that must be said at the first places."""
+    """Return the words (batch,) that must be said at the first positions."""
     check_whole(longest, name="longest")
     if begin is None:
         return {}

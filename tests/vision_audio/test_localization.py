@@ -14,7 +14,13 @@ from mmlib.vision_audio.localization import AlikeBatches, Clips, Localizer, Loca
 from mmlib.world import pictures, single_source
 
 TINY = LocalizerConfig(
-    features=12, heard=10, shared=8, hidden=16, temperature=0.6, learn_temperature=True, floor=5.0
+    features=12,
+    audio_features=10,
+    shared=8,
+    hidden=16,
+    temperature=0.6,
+    learn_temperature=True,
+    floor=5.0,
 )
 
 
@@ -35,7 +41,7 @@ def recordings():
 
 @pytest.fixture(scope="module")
 def clips(recordings) -> Clips:
-    return loc.film(24, recordings=recordings, generator=make_generator(2))
+    return loc.make_clips(24, recordings=recordings, generator=make_generator(2))
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +52,14 @@ def toy() -> Clips:
     at = torch.randint(16, (128,), generator=make_generator(4))
     grids = 0.3 * numbers(128, 12, 16, seed=5)
     grids[torch.arange(128), kinds, at] += 6
-    heard = 3 * torch.eye(10)[kinds] + 0.1 * numbers(128, 10, seed=6)
-    return Clips(scenes, grids.reshape(128, 12, 4, 4), heard)
+    audio = 3 * torch.eye(10)[kinds] + 0.1 * numbers(128, 10, seed=6)
+    return Clips(scenes, grids.reshape(128, 12, 4, 4), audio)
 
 
 def peak_feature(model: Localizer, toy: Clips) -> torch.Tensor:
     """Which of the first ten features is the brightest where each map is the highest."""
     with torch.no_grad():
-        maps = loc.score_maps(*model(toy.grids, toy.heard)).flatten(1)
+        maps = loc.score_maps(*model(toy.grids, toy.audio)).flatten(1)
     best = maps.argmax(dim=1)
     return toy.grids.flatten(2)[torch.arange(len(best)), :10, best].argmax(dim=1)
 
@@ -62,20 +68,20 @@ def peak_feature(model: Localizer, toy: Clips) -> torch.Tensor:
 
 
 def test_a_map_is_the_cosine_of_every_cell_and_the_sound():
-    model = Localizer(LocalizerConfig(features=12, heard=10, shared=8, floor=0.0))
+    model = Localizer(LocalizerConfig(features=12, audio_features=10, shared=8, floor=0.0))
     grids, sounds = numbers(3, 12, 2, 5), numbers(3, 10, seed=1)
     maps = loc.score_maps(*model(grids, sounds))
-    cells, heard = model.look(grids), model.listen(sounds)
+    cells, audio = model.image_stream(grids), model.audio_stream(sounds)
     for b in range(3):
         for r in range(2):
             for c in range(5):
-                expected = cosine_similarity(cells[b, :, r, c], heard[b], dim=0)
+                expected = cosine_similarity(cells[b, :, r, c], audio[b], dim=0)
                 assert torch.isclose(maps[b, r, c], expected, atol=1e-5)
 
 
 def test_a_floor_only_makes_maps_flatter():
     plain, floored = tiny_model(), tiny_model()
-    plain.config = LocalizerConfig(features=12, heard=10, shared=8, hidden=16, floor=0.0)
+    plain.config = LocalizerConfig(features=12, audio_features=10, shared=8, hidden=16, floor=0.0)
     grids, sounds = numbers(3, 12, 4, 4), numbers(3, 10, seed=1)
     one, two = (loc.score_maps(*model(grids, sounds)) for model in (plain, floored))
     assert (two.abs() <= one.abs() + 1e-6).all()
@@ -100,13 +106,13 @@ def test_attention_without_heat_is_one_cell_and_with_much_is_even():
 
 
 def test_the_score_of_a_pair_is_the_attended_feature_times_the_sound():
-    cells, heard = numbers(3, 8, 2, 5), numbers(4, 8, seed=1)
-    scores = loc.pair_scores(loc.Meeting(cells, heard), 0.3)
+    cells, audio = numbers(3, 8, 2, 5), numbers(4, 8, seed=1)
+    scores = loc.pair_scores(loc.Embeddings(cells, audio), 0.3)
     for i in range(3):
         for j in range(4):
-            maps = loc.score_maps(cells[i : i + 1], heard[j : j + 1])
+            maps = loc.score_maps(cells[i : i + 1], audio[j : j + 1])
             seen = loc.attended(cells[i : i + 1], loc.attention(maps, 0.3))
-            assert torch.isclose(scores[i, j], (seen[0] * heard[j]).sum(), atol=1e-5)
+            assert torch.isclose(scores[i, j], (seen[0] * audio[j]).sum(), atol=1e-5)
 
 
 def test_a_shifted_source_shifts_the_map():
@@ -173,19 +179,19 @@ def test_gradients_reach_every_parameter(unsupervised):
 
 
 def test_an_exam_asks_what_it_says(recordings):
-    exam = loc.make_exam(12, recordings=recordings, generator=make_generator(3))
-    scenes = exam.clips.scenes
-    assert exam.clips.grids.shape == (12, 128, 12, 12)
-    assert (exam.other.sounding & scenes.sounding).sum() == 0
+    test_set = loc.make_evaluation_set(12, recordings=recordings, generator=make_generator(3))
+    scenes = test_set.clips.scenes
+    assert test_set.clips.grids.shape == (12, 128, 12, 12)
+    assert (test_set.other.sounding & scenes.sounding).sum() == 0
     masks = pictures.masks(scenes, size=loc.SIDE)
     for i in range(12):
         pixels = masks[i, scenes.sounding[i]][0].nonzero()
-        box = exam.boxes[i].nonzero()
+        box = test_set.boxes[i].nonzero()
         assert torch.equal(pixels.amin(0), box.amin(0))
         assert torch.equal(pixels.amax(0), box.amax(0))
         assert len(box) == int((box.amax(0) - box.amin(0) + 1).prod())
-    assert ((exam.agreed == 0) | (exam.agreed == 0.5) | (exam.agreed == 1)).all()
-    overlap = (exam.agreed * exam.boxes).sum((1, 2)) / exam.boxes.sum((1, 2))
+    assert ((test_set.agreed == 0) | (test_set.agreed == 0.5) | (test_set.agreed == 1)).all()
+    overlap = (test_set.agreed * test_set.boxes).sum((1, 2)) / test_set.boxes.sum((1, 2))
     assert (overlap > 0.6).all()
 
 
@@ -198,18 +204,18 @@ def test_the_true_attention_lies_on_the_box(clips):
 
 
 def test_same_seed_same_clips(recordings, clips):
-    again = loc.film(24, recordings=recordings, generator=make_generator(2))
+    again = loc.make_clips(24, recordings=recordings, generator=make_generator(2))
     assert torch.equal(again.grids, clips.grids)
-    assert torch.equal(again.heard, clips.heard)
+    assert torch.equal(again.audio, clips.audio)
 
 
 def test_shuffled_sounds_stay_in_their_group(toy):
     group = torch.arange(128) % 3
     mixed = loc.shuffled(toy, group, generator=make_generator(1))
     for number in range(3):
-        ours, theirs = (one.heard[group == number] for one in (toy, mixed))
+        ours, theirs = (one.audio[group == number] for one in (toy, mixed))
         assert torch.equal(ours.sort(dim=0).values, theirs.sort(dim=0).values)
-    assert not torch.equal(toy.heard, mixed.heard)
+    assert not torch.equal(toy.audio, mixed.audio)
 
 
 def test_pictures_that_look_alike_share_a_group():
@@ -232,7 +238,7 @@ def trained(toy: Clips, *, steps: int = 150, seed: int = 0, **how) -> Localizer:
 
 
 def test_it_finds_the_source_from_pairs_alone(toy):
-    right = toy.heard.argmax(dim=1)
+    right = toy.audio.argmax(dim=1)
     assert (peak_feature(trained(toy), toy) == right).float().mean() > 0.9
     assert (peak_feature(tiny_model(), toy) == right).float().mean() < 0.5
 
@@ -251,7 +257,7 @@ def test_same_seed_same_result(toy):
     one, two, other = (trained(toy, steps=5, seed=seed) for seed in (0, 0, 1))
     for weight, again in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.equal(weight, again)
-    assert not torch.equal(one.look.weight, other.look.weight)
+    assert not torch.equal(one.image_stream.weight, other.image_stream.weight)
 
 
 def test_marked_clips_alone_are_the_supervised_regime(toy):
@@ -278,19 +284,21 @@ def test_a_map_is_enlarged_as_torch_does_and_keeps_its_middle():
 
 def test_pointing_by_hand():
     maps = torch.tensor([[[0.0, 1.0], [0.5, 0.2]], [[0.0, 0.1], [0.9, 0.2]]])
-    places = torch.tensor([[[0, 1], [0, 0]], [[0, 1], [0, 0]]]).bool()
-    assert loc.points_at(maps, places).tolist() == [True, False]
+    regions = torch.tensor([[[0, 1], [0, 0]], [[0, 1], [0, 0]]]).bool()
+    assert loc.points_at(maps, regions).tolist() == [True, False]
 
 
 def test_perfect_maps_get_full_marks_and_flat_ones_none(recordings):
-    exam = loc.make_exam(8, recordings=recordings, generator=make_generator(4))
+    test_set = loc.make_evaluation_set(8, recordings=recordings, generator=make_generator(4))
     perfect = loc.Maps(
-        exam.boxes + exam.agreed, exam.other_boxes.float(), torch.zeros_like(exam.agreed)
+        test_set.boxes + test_set.agreed,
+        test_set.other_boxes.float(),
+        torch.zeros_like(test_set.agreed),
     )
-    found = loc.grade(perfect, exam, threshold=loc.best_threshold(perfect.own, exam.agreed))
+    found = loc.grade(perfect, test_set, threshold=loc.best_threshold(perfect.own, test_set.agreed))
     assert found["pointing"] == found["moves"] == found["off-screen"] == found["cIoU@0.5"] == 1
-    flat = loc.Maps(*[torch.zeros_like(exam.agreed)] * 3)
-    found = loc.grade(flat, exam, threshold=0.5)
+    flat = loc.Maps(*[torch.zeros_like(test_set.agreed)] * 3)
+    found = loc.grade(flat, test_set, threshold=0.5)
     assert found["off-screen"] == 0.5
     assert found["cIoU@0.5"] == 0
 
@@ -302,7 +310,7 @@ def test_scaled_maps_reach_from_nothing_to_one_and_a_flat_one_is_nothing():
 
 
 def test_saliency_is_the_highest_of_all_sounds(toy):
-    model, bank = tiny_model(), toy.heard[:3]
+    model, bank = tiny_model(), toy.audio[:3]
     found = loc.saliency(model, toy.grids[:2], bank)
     by_hand = torch.stack(
         [loc.predict_maps(model, toy.grids[:2], one.expand(2, -1)) for one in bank]
@@ -330,11 +338,11 @@ def test_bad_input_is_refused():
         model(good[0], good[1] * math.inf)
     with pytest.raises(TypeError, match="dtype"):
         model(good[0].long(), good[1])
-    with pytest.raises(ValueError, match="heard"):
+    with pytest.raises(ValueError, match="audio"):
         loc.score_maps(numbers(2, 8, 3, 3), numbers(3, 8))
     with pytest.raises(ValueError, match="neither"):
         AlikeBatches(None, generator=make_generator(0), pairs=False)
-    with pytest.raises(ValueError, match="places"):
+    with pytest.raises(ValueError, match="regions"):
         loc.points_at(numbers(2, 3, 3), numbers(2, 3, 4) > 0)
 
 

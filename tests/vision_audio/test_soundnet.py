@@ -19,8 +19,8 @@ from mmlib.vision_audio.soundnet import (
     PUBLISHED,
     SMALL,
     Layer,
-    Lessons,
     Recordings,
+    SoftTargets,
     SoundNet,
     SoundNetConfig,
 )
@@ -53,9 +53,11 @@ def noise(*shape, seed=0):
     return 0.1 * torch.randn(shape, generator=make_generator(seed))
 
 
-def lessons(count, seed=0):
+def targets(count, seed=0):
     generator = make_generator(seed)
-    return Lessons(*(torch.rand(count, n, generator=generator).mul(4).softmax(1) for n in (10, 5)))
+    return SoftTargets(
+        *(torch.rand(count, n, generator=generator).mul(4).softmax(1) for n in (10, 5))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -169,13 +171,13 @@ def test_the_divergence_is_zero_for_equals_and_finite_where_the_teacher_is_sure(
 
 
 def test_every_step_of_a_clip_has_the_same_lesson():
-    teacher, logits = lessons(2).objects, noise(2, 10, 3)
+    teacher, logits = targets(2).objects, noise(2, 10, 3)
     steps = [soundnet.divergence(teacher, logits[:, :, i : i + 1]) for i in range(3)]
     torch.testing.assert_close(soundnet.divergence(teacher, logits), torch.stack(steps).mean())
 
 
 def test_the_loss_is_the_sum_of_both_and_a_weight_of_zero_leaves_one_out():
-    model, waves, taught = made().eval(), noise(2, RATE), lessons(2)
+    model, waves, taught = made().eval(), noise(2, RATE), targets(2)
     with torch.no_grad():
         said = model(waves)
         things = soundnet.divergence(taught.objects, said.objects)
@@ -188,7 +190,9 @@ def test_the_loss_is_the_sum_of_both_and_a_weight_of_zero_leaves_one_out():
 
 def test_the_teachers_get_no_gradient_and_do_not_change(eye, recordings):
     before = {name: value.clone() for name, value in eye.state_dict().items()}
-    videos = soundnet.film(8, recordings=recordings, generator=make_generator(0), seconds=1.2)
+    videos = soundnet.make_videos(
+        8, recordings=recordings, generator=make_generator(0), seconds=1.2
+    )
     drawn = videos.pictures.requires_grad_()
     taught = soundnet.teach(eye, drawn)
     assert not any(part.requires_grad for part in taught)
@@ -201,7 +205,9 @@ def test_the_teachers_get_no_gradient_and_do_not_change(eye, recordings):
 
 
 def test_lessons_are_distributions_that_name_what_is_seen(eye, recordings):
-    videos = soundnet.film(60, recordings=recordings, generator=make_generator(3), seconds=0.25)
+    videos = soundnet.make_videos(
+        60, recordings=recordings, generator=make_generator(3), seconds=0.25
+    )
     taught = soundnet.teach(eye, videos.pictures, batch_size=17)
     for part in taught:
         torch.testing.assert_close(part.sum(dim=1), torch.ones(60))
@@ -218,7 +224,7 @@ def test_lessons_are_distributions_that_name_what_is_seen(eye, recordings):
 @pytest.mark.parametrize("config", [TINY, SMALL], ids=["tiny", "small"])
 def test_gradients_reach_every_parameter(config):
     model = made(config)
-    soundnet.transfer_loss(model, (noise(4, RATE), *lessons(4))).backward()
+    soundnet.transfer_loss(model, (noise(4, RATE), *targets(4))).backward()
     for name, value in model.named_parameters():
         if ".bias" in name and name.startswith("convs"):
             continue  # the normalisation takes any constant away again
@@ -227,19 +233,21 @@ def test_gradients_reach_every_parameter(config):
 
 
 def test_one_batch_is_learned_by_heart(recordings):
-    quiz = soundnet.sound_mixtures(8, recordings=recordings, generator=make_generator(0))
-    taught = Lessons(torch.eye(10)[quiz.loudest], torch.eye(5)[quiz.scene_class])
-    history = fit(made(), [(quiz.waves, *taught)], soundnet.transfer_loss,
+    test = soundnet.sound_mixtures(8, recordings=recordings, generator=make_generator(0))
+    taught = SoftTargets(torch.eye(10)[test.loudest], torch.eye(5)[test.scene_class])
+    history = fit(made(), [(test.waves, *taught)], soundnet.transfer_loss,
                   generator=make_generator(0), steps=30, learning_rate=5e-3,
                   progress=False)  # fmt: skip
     assert history.losses[-1] < 0.1 * history.losses[0]
 
 
 def test_same_seed_same_student(recordings):
-    videos = soundnet.film(8, recordings=recordings, generator=make_generator(0), seconds=1.2)
+    videos = soundnet.make_videos(
+        8, recordings=recordings, generator=make_generator(0), seconds=1.2
+    )
     losses = []
     for seed in (1, 1, 2):
-        history = soundnet.train(made(), videos.waves, lessons(8), steps=3, batch_size=4,
+        history = soundnet.train(made(), videos.waves, targets(8), steps=3, batch_size=4,
                                  generator=make_generator(seed), progress=False)  # fmt: skip
         losses.append(history.losses)
     assert losses[0] == losses[1] != losses[2]
@@ -320,9 +328,9 @@ def test_other_bad_input_is_refused(recordings):
     with pytest.raises(ValueError, match="signal has 3 axes"):
         soundnet.to_waves(torch.zeros(1, 2, 100), sample_rate=RATE)
     with pytest.raises(ValueError, match=r"teacher has shape \(2, 10\).*need size 5"):
-        soundnet.divergence(lessons(2).objects, torch.zeros(2, 5, 1))
-    with pytest.raises(ValueError, match="8000 samples, a student hears 16000"):
-        soundnet.train(made(), noise(4, 8000), lessons(4), steps=1, generator=make_generator(0))
+        soundnet.divergence(targets(2).objects, torch.zeros(2, 5, 1))
+    with pytest.raises(ValueError, match="8000 samples, a student takes 16000"):
+        soundnet.train(made(), noise(4, 8000), targets(4), steps=1, generator=make_generator(0))
     scenes = sampling.sample_scenes(2, generator=make_generator(0))
     with pytest.raises(ValueError, match="80000 samples are asked for, the recordings have 24000"):
         soundnet.soundtrack(scenes, recordings, seconds=5, generator=make_generator(0))
@@ -355,8 +363,8 @@ def test_a_place_is_heard_by_day_and_by_night(recordings):
 
 
 def test_no_sound_clips_and_the_noise_keeps_to_its_range(recordings):
-    quiz = soundnet.sound_mixtures(50, recordings=recordings, generator=make_generator(0))
-    assert quiz.waves.abs().max() <= 1
+    test = soundnet.sound_mixtures(50, recordings=recordings, generator=make_generator(0))
+    assert test.waves.abs().max() <= 1
     silent = Recordings(torch.zeros_like(recordings.sounds), torch.zeros_like(recordings.ambiences))
     levels = soundnet.sound_mixtures(50, recordings=silent, generator=make_generator(0)).waves.std(
         dim=1
@@ -370,7 +378,7 @@ def test_same_seed_same_videos_and_same_sounds(recordings):
     again = soundnet.synthesise(4, generator=make_generator(0), seconds=1.5)
     assert all(torch.equal(one, two) for one, two in zip(recordings, again, strict=True))
     for make in (
-        lambda seed: soundnet.film(
+        lambda seed: soundnet.make_videos(
             3, recordings=recordings, generator=make_generator(seed), seconds=1
         )[1:],
         lambda seed: soundnet.sound_mixtures(
@@ -388,9 +396,9 @@ def test_things_of_the_quiz_say_nothing_about_the_place(recordings):
     assert len(scenes) == 10
     with pytest.raises(ValueError, match="make longer ones"):
         soundnet.sound_mixtures(10, recordings=silent, generator=make_generator(0))
-    quiz = soundnet.sound_mixtures(800, recordings=recordings, generator=make_generator(5))
+    test = soundnet.sound_mixtures(800, recordings=recordings, generator=make_generator(5))
     counts = torch.zeros(5, 10)
-    for place, kind in zip(quiz.scene_class.tolist(), quiz.loudest.tolist(), strict=True):
+    for place, kind in zip(test.scene_class.tolist(), test.loudest.tolist(), strict=True):
         counts[place, kind] += 1
     expected = counts.sum(1, keepdim=True) * counts.sum(0) / counts.sum()
     statistic = float(((counts - expected) ** 2 / expected).sum())
@@ -433,7 +441,7 @@ def test_a_planted_unit_is_found():
 
 def test_perfect_teachers_name_what_sounds_and_not_what_is_silent():
     scenes = sampling.sample_scenes(40, generator=make_generator(0), sounding=0.4)
-    taught = soundnet.heard_lessons(scenes)
+    taught = soundnet.sound_targets(scenes)
     for row, things in zip(taught.objects, scenes.objects(), strict=True):
         sounding = {t.category for t in things if t.sounding} or set(CATEGORIES)
         for kind, share in zip(CATEGORIES, row.tolist(), strict=True):

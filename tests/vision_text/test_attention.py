@@ -39,7 +39,7 @@ def test_scores_and_glimpse_follow_the_formula_in_loops():
     keys, query, weights = (torch.randn(*s, **draw) for s in ((2, 3, 4), (2, 4), (4,)))
     annotations = torch.randn(2, 3, 5, **draw)
     maps = attention.additive_scores(keys, query, weights).softmax(dim=1)
-    found = attention.glimpse(annotations, maps)
+    found = attention.context_vector(annotations, maps)
     for n in range(2):
         scores = [
             sum(float(weights[k]) * math.tanh(keys[n, i, k] + query[n, k]) for k in range(4))
@@ -56,7 +56,7 @@ def test_weighted_sum_is_that_of_torch():
     keys, query, annotations = (torch.randn(*s, **draw) for s in ((2, 3, 4), (2, 1, 4), (2, 3, 5)))
     maps = (keys @ query.mT / 4**0.5)[..., 0].softmax(dim=1)
     theirs = scaled_dot_product_attention(query, keys, annotations)[:, 0]
-    assert torch.allclose(attention.glimpse(annotations, maps), theirs)
+    assert torch.allclose(attention.context_vector(annotations, maps), theirs)
 
 
 def test_step_is_a_torch_lstm_fed_with_word_and_gated_glimpse():
@@ -68,13 +68,15 @@ def test_step_is_a_torch_lstm_fed_with_word_and_gated_glimpse():
     query, gamma, beta = asked.split([4, 1, 1], dim=1)
     keys, weights = decoder.key(state.annotations), attention.SHARP * decoder.score.weight[0]
     scores = attention.additive_scores(keys, query, weights)
-    spoken = attention.posterior(state.map, attention.glimpse(state.traits.mT, driven[:, -3:]))
+    spoken = attention.posterior(
+        state.map, attention.context_vector(state.traits.mT, driven[:, -3:])
+    )
     scores = scores + gamma * spoken  # of its only word until now
-    seen = beta.sigmoid() * attention.glimpse(state.annotations, scores.softmax(dim=1))
+    seen = beta.sigmoid() * attention.context_vector(state.annotations, scores.softmax(dim=1))
     theirs = torch.nn.LSTMCell(5 + 10, 8, dtype=torch.float64)  # a glimpse has 6 + 2 + 2 numbers
     with torch.no_grad():
         theirs.weight_ih.copy_(
-            torch.cat([decoder.from_word.weight[:32], decoder.from_glimpse.weight], dim=1)
+            torch.cat([decoder.from_word.weight[:32], decoder.from_context.weight], dim=1)
         )
         theirs.weight_hh.copy_(decoder.from_hidden.weight[:32])
         theirs.bias_hh.copy_(decoder.from_hidden.bias[:32])
@@ -90,12 +92,12 @@ def test_step_is_a_torch_lstm_fed_with_word_and_gated_glimpse():
 
 def test_strength_is_length_over_the_median_and_an_even_picture_has_none():
     annotations = torch.ones(1, 5, 4, dtype=torch.float64)
-    assert torch.equal(attention.strength(annotations), torch.zeros(1, 5).double())
+    assert torch.equal(attention.feature_norm(annotations), torch.zeros(1, 5).double())
     annotations[0, 1] *= 3
     annotations[0, 2] /= 2
-    found = attention.strength(annotations)
+    found = attention.feature_norm(annotations)
     assert torch.allclose(found, torch.tensor([[0.0, 2.0, 0.0, 0.0, 0.0]]).double())
-    assert attention.strength(torch.zeros(1, 5, 4)).isfinite().all()
+    assert attention.feature_norm(torch.zeros(1, 5, 4)).isfinite().all()
 
 
 def test_likeness_by_loops():
@@ -162,7 +164,10 @@ def test_without_traits_what_was_looked_at_counts_as_spoken_of():
 
 
 def test_a_decoder_turns_away_from_what_it_has_looked_at():
-    decoder, pictures = make_decoder(replace(SMALL, hears=False, traits=0)), make_pictures()
+    decoder, pictures = (
+        make_decoder(replace(SMALL, last_word_query=False, traits=0)),
+        make_pictures(),
+    )
     state, words = decoder.start(pictures), torch.full((4,), 5)
     _, state = decoder.step(words, state)
     looked = state.map.argmax(dim=1, keepdim=True)
@@ -172,7 +177,7 @@ def test_a_decoder_turns_away_from_what_it_has_looked_at():
             decoder.from_hidden.bias[-2] = gamma
         weight.append(decoder.step(words, state)[1].map.gather(1, looked))
     assert (weight[0] < weight[1]).all()
-    still = make_decoder(replace(SMALL, turns=False))
+    still = make_decoder(replace(SMALL, coverage=False))
     one, other = (decoder_state._replace(past=decoder_state.past + 9 * n) for n, decoder_state in
                   enumerate([still.start(pictures)] * 2))  # fmt: skip
     assert torch.equal(still.step(words, one)[0], still.step(words, other)[0])
@@ -216,13 +221,13 @@ def test_sentences_of_one_picture_share_what_a_step_leaves_as_it_is():
     assert torch.allclose(after.map, same.map)
     assert after.keys is state.keys
     with pytest.raises(ValueError, match="11 sentences and 4 pictures: give each picture as many"):
-        attention.glimpse(state.annotations, same.map[:11])
+        attention.context_vector(state.annotations, same.map[:11])
 
 
 @pytest.mark.parametrize("knows", [False, True])
 def test_permuting_the_cells_permutes_the_map_unless_cells_know_their_place(knows):
     decoder, pictures = (
-        make_decoder(replace(SMALL, twins=False, coordinates=knows)),
+        make_decoder(replace(SMALL, self_similarity=False, coordinates=knows)),
         make_pictures(),
     )
     order = torch.randperm(6, generator=make_generator(2))
@@ -233,7 +238,7 @@ def test_permuting_the_cells_permutes_the_map_unless_cells_know_their_place(know
 
 
 def test_a_shifted_thing_shifts_the_map():
-    decoder = make_decoder(replace(SMALL, twins=False, coordinates=False))
+    decoder = make_decoder(replace(SMALL, self_similarity=False, coordinates=False))
     pictures = torch.zeros(1, 6, 4, 4, dtype=torch.float64)
     pictures[0, :, 1, 1] = make_pictures()[0, :, 0, 0]
     captions = CAPTIONS[2:3]
@@ -277,33 +282,43 @@ def test_loss_is_that_of_captioning_plus_the_doubly_stochastic_term():
 
 
 def test_trail_holds_the_mean_places_of_the_last_looks():
-    decoder, pictures = make_decoder(replace(SMALL, trail=2)), make_pictures()
+    decoder, pictures = make_decoder(replace(SMALL, history=2)), make_pictures()
     state, where = decoder.start(pictures), attention.coordinates(2, 3).double()
-    assert torch.equal(state.trail, torch.zeros(4, 6).double())
+    assert torch.equal(state.history, torch.zeros(4, 6).double())
     looked = []
     for word in (1, 4, 5, 6):
         _, state = decoder.step(torch.full((4,), word), state)
         looked.insert(0, state.map @ where)
         so_far = torch.cat(looked[:3], dim=1)
-        assert torch.allclose(state.trail[:, : so_far.shape[1]], so_far)
+        assert torch.allclose(state.history[:, : so_far.shape[1]], so_far)
 
 
-@pytest.mark.parametrize("without", [{"trail": 0}, {"coordinates": False}])
+@pytest.mark.parametrize("without", [{"history": 0}, {"coordinates": False}])
 def test_without_trail_or_coordinates_there_is_no_short_way(without):
     decoder = make_decoder(replace(SMALL, **without))
-    assert not any("trail" in name for name, _ in decoder.named_parameters())
-    assert decoder.unroll(make_pictures(), CAPTIONS).trail.shape == (4, 5, 0)
+    assert not any("history" in name for name, _ in decoder.named_parameters())
+    assert decoder.unroll(make_pictures(), CAPTIONS).history.shape == (4, 5, 0)
 
 
 def test_only_a_hearing_query_looks_where_the_last_word_says():
-    for hears in (True, False):
-        decoder, pictures = make_decoder(replace(SMALL, hears=hears)), make_pictures()
+    for last_word_query in (True, False):
+        decoder, pictures = (
+            make_decoder(replace(SMALL, last_word_query=last_word_query)),
+            make_pictures(),
+        )
         state = decoder.start(pictures)
         maps = [decoder.step(torch.full((4,), word), state)[1].map for word in (4, 5)]
-        assert torch.equal(maps[0], maps[1]) is not hears
+        assert torch.equal(maps[0], maps[1]) is not last_word_query
 
 
-PLAIN = replace(SMALL, coordinates=False, twins=False, turns=False, trail=0, hears=False)
+PLAIN = replace(
+    SMALL,
+    coordinates=False,
+    self_similarity=False,
+    coverage=False,
+    history=0,
+    last_word_query=False,
+)
 
 
 @pytest.mark.parametrize("config", [SMALL, replace(SMALL, coordinates=False), PLAIN])
@@ -353,8 +368,8 @@ def test_same_seed_same_result():
 
 def look_in_turn(cells):
     """Look at given cells, one after the other."""
-    turns = iter(cells)
-    return lambda maps: one_hot(torch.tensor([next(turns)] * len(maps)), maps.shape[1]).to(maps)
+    coverage = iter(cells)
+    return lambda maps: one_hot(torch.tensor([next(coverage)] * len(maps)), maps.shape[1]).to(maps)
 
 
 @pytest.mark.parametrize("baseline", [0.0, -3.0])
@@ -363,13 +378,13 @@ def test_reinforce_is_on_average_the_exact_gradient(baseline):
     decoder, exact, estimate = make_decoder(), [], {}
     batch = (make_pictures(batch=1, rows=1, columns=3), torch.tensor([[1, 4, 2]]))
     for draw in itertools.product(range(3), repeat=2):
-        decoder.look = look_in_turn(draw)
+        decoder.select = look_in_turn(draw)
         unrolled = decoder.unroll(*batch)
         chance = unrolled.maps[0, 0, draw[0]] * unrolled.maps[0, 1, draw[1]]
         logits = decoder.say(batch[1], unrolled)[0].log_softmax(dim=1)
         exact.append(chance * (logits[0, 4] + logits[1, 2]))
         decoder.zero_grad()
-        decoder.look = look_in_turn(draw)
+        decoder.select = look_in_turn(draw)
         attention.hard_loss(decoder, batch, baseline=baseline)[0].backward()
         for name, weight in decoder.named_parameters():
             estimate[name] = estimate.get(name, 0) - chance.detach() * weight.grad
@@ -392,17 +407,17 @@ def test_entropy_keeps_maps_open_and_likelihood_is_reported():
 
 def test_looking_at_the_peak_sees_one_cell():
     decoder, pictures = make_decoder(), make_pictures()
-    decoder.look = attention.look_at_peak
+    decoder.select = attention.argmax_cell
     unrolled = decoder.unroll(pictures, CAPTIONS)
     best = unrolled.maps[GUESSED].argmax(dim=1)
-    assert torch.equal(unrolled.looks[GUESSED], one_hot(best, 6).double())
+    assert torch.equal(unrolled.used[GUESSED], one_hot(best, 6).double())
 
 
 def test_hard_attention_draws_each_cell_as_often_as_its_map_says():
     maps = torch.tensor([[0.5, 0.3, 0.2]]).expand(20_000, 3)
-    looks = attention.look_at_one(make_generator(0))(maps)
-    assert torch.equal(looks.sum(dim=1), torch.ones(20_000))
-    assert torch.allclose(looks.mean(dim=0), maps[0], atol=0.015)
+    used = attention.sample_cell(make_generator(0))(maps)
+    assert torch.equal(used.sum(dim=1), torch.ones(20_000))
+    assert torch.allclose(used.mean(dim=0), maps[0], atol=0.015)
 
 
 def test_peak_lies_in_the_middle_of_one_cell_or_between_two():
@@ -436,8 +451,8 @@ def test_refuses_what_does_not_fit():
     decoder, pictures = make_decoder(), make_pictures()
     with pytest.raises(ValueError, match="hidden is 0, it must be a whole number of 1 or more"):
         AttentionConfig(vocab=5, hidden=0)
-    with pytest.raises(ValueError, match="trail is -1, it must be a whole number of 0 or more"):
-        AttentionConfig(vocab=5, trail=-1)
+    with pytest.raises(ValueError, match="history is -1, it must be a whole number of 0 or more"):
+        AttentionConfig(vocab=5, history=-1)
     with pytest.raises(ValueError, match="traits is -1, it must be a whole number of 0 or more"):
         AttentionConfig(vocab=5, traits=-1)
     with pytest.raises(ValueError, match="fits has shape"):
@@ -452,8 +467,8 @@ def test_refuses_what_does_not_fit():
         decoder(pictures[:2], torch.tensor([[1, 4, 2], [1, 0, 0]]))
     with pytest.raises(ValueError, match="query has shape"):
         attention.additive_scores(torch.zeros(2, 3, 4), torch.zeros(2, 5), torch.zeros(4))
-    with pytest.raises(ValueError, match="looks has shape"):
-        attention.glimpse(torch.zeros(2, 3, 4), torch.zeros(2, 4))
+    with pytest.raises(ValueError, match="weights has shape"):
+        attention.context_vector(torch.zeros(2, 3, 4), torch.zeros(2, 4))
     with pytest.raises(TypeError, match=r"seen has dtype torch.float32, it must be torch.bool"):
         attention.points_at(torch.zeros(1, 2, 2), torch.zeros(1, 16, 16))
 
