@@ -10,12 +10,13 @@ compare outputs as they are; what must come out again is checked after each cell
 Nothing here depends on how fast the machine is: the time limits only end what hangs.
 """
 
+import itertools
 import json
 import math
 import os
 import queue
 import time
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,20 @@ def pytest_runtest_call(item):
     if faults:
         item.raise_cell_error("Cell ran, but:\n" + "\n".join(faults))
     return result
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how long each notebook took; no time is too long."""
+    seconds = Counter()
+    for report in itertools.chain(*terminalreporter.stats.values()):
+        name, is_cell, _ = getattr(report, "nodeid", "").partition(".ipynb::")
+        if is_cell:
+            seconds[name] += getattr(report, "duration", 0)
+    if seconds:
+        terminalreporter.section("seconds of each notebook")
+        for name, took in seconds.most_common():
+            terminalreporter.line(f"{took:6.0f} {name}.ipynb")
+        terminalreporter.line(f"{seconds.total():6.0f} in all")
 
 
 def listen_well(notebook: IPyNbFile) -> None:

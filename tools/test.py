@@ -46,7 +46,8 @@ def main(names: list[str]) -> int:
         code, lines = run(command)
         results.append((name, code, time.perf_counter() - start))
         skipped += [line for line in lines if line.startswith("SKIPPED")]
-    print("\n".join(["What was skipped, and why:", *skipped] if skipped else []))
+    if skipped:
+        print("\n".join(["What was skipped, and why:", *skipped]))
     for name, code, seconds in results:
         print(f"{'FAILED' if code else 'passed'} {name:10} {seconds:5.0f} s")
     print(f"in all {sum(seconds for *_, seconds in results) / 60:.1f} minutes")
