@@ -1,10 +1,14 @@
-"""A file is written whole or not at all."""
+"""A file is written whole or not at all; files are listed without the system's own."""
 
 import errno
+import signal
+import subprocess
+import sys
+import threading
 
 import pytest
 
-from mmlib.files import written_whole
+from mmlib.files import is_hidden, list_files, scratch_folder, written_whole
 
 
 def test_the_new_file_takes_the_place_of_the_old_one(tmp_path):
@@ -39,3 +43,79 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path):
         written_whole(tmp_path / "gone" / "a.txt"),
     ):
         pass
+
+
+HELD = """
+import sys, time
+from mmlib.files import scratch_folder, written_whole
+with scratch_folder(sys.argv[1]) as folder, written_whole(folder / "b") as file:
+    file.write_text("half")
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_process_that_is_told_to_stop_leaves_no_scratch_folder(tmp_path):
+    command = [sys.executable, "-c", HELD, str(tmp_path / "a")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        assert len(list(tmp_path.iterdir())) == 1
+        process.terminate()
+        assert process.wait(60) == -signal.SIGTERM  # it is obeyed all the same
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_program_does_when_told_to_stop_is_left_alone(tmp_path):
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with scratch_folder(tmp_path / "a"):
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    with scratch_folder(tmp_path / "a"):
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_another_thread_may_write_a_file(tmp_path):
+    def write():
+        with written_whole(tmp_path / "a") as file:
+            file.write_text("whole")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    thread.join()
+    assert (tmp_path / "a").read_text() == "whole"
+
+
+STRANGERS = [
+    "._a.wav",
+    ".DS_Store",
+    "Thumbs.db",
+    "desktop.ini",
+    "__MACOSX/a.wav",
+    ".ipynb_checkpoints/a.wav",
+]
+
+
+def test_files_are_listed_by_ending_in_either_case_without_the_systems_own(tmp_path):
+    for name in ("b.WAV", "a.wav", "c.Wav", "a.txt", "deep/d.wav", *STRANGERS):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.wav").mkdir()
+    assert [file.name for file in list_files(tmp_path, ".wav")] == ["a.wav", "b.WAV", "c.Wav"]
+    assert [file.name for file in list_files(tmp_path, ".wav", ".txt")][0] == "a.txt"
+    assert len(list_files(tmp_path)) == 4
+    assert [file.name for file in list_files(tmp_path, ".wav", deep=True)][-1] == "d.wav"
+    assert list_files(tmp_path / "gone") == []
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_strangers_are_known(name):
+    assert is_hidden(name)
+    assert is_hidden(f"deep/{name}")
+
+
+@pytest.mark.parametrize("name", ["a.wav", "deep/a.b.wav", "../a.wav", "./a", "_a", "MACOSX"])
+def test_what_somebody_put_there_is_not_hidden(name):
+    assert not is_hidden(name)

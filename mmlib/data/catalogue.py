@@ -215,7 +215,7 @@ DATA_SETS: dict[str, DataSet] = {
             name="flickr8k",
             page="https://github.com/jbrownlee/Datasets/releases/tag/Flickr8k",
             sources=(
-                Source(f"{_FLICKR8K}/Flickr8k_Dataset.zip", ".", archive=True),
+                Source(f"{_FLICKR8K}/Flickr8k_Dataset.zip", "Flicker8k_Dataset", archive=True),
                 Source(f"{_FLICKR8K}/Flickr8k_text.zip", "Flickr8k_text", archive=True),
             ),
             megabytes=1100,

@@ -9,7 +9,6 @@ in its place complete and checked, or not at all.
 import errno
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,9 +17,10 @@ from tqdm import tqdm
 
 from mmlib.data.archives import UnsafeArchiveError, unpack
 from mmlib.data.catalogue import DataSet, Source, find_data_set
-from mmlib.files import written_whole
+from mmlib.files import scratch_folder, written_whole
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_SWELL = 10  # an archive may unpack to this many times the size of the whole data set's download
 
 
 class DataSetError(OSError):
@@ -54,8 +54,9 @@ def locate(name: str) -> Path:
 def fetch(name: str, *, say: Callable[[str], None] = print) -> Path:
     """Download the data set ``name`` into ``data_folder()``, check and unpack it.
 
-    Everything happens in a temporary folder beside the target, which is renamed when it is
-    complete and thrown away otherwise, so that a later try starts clean. The digest of each
+    One that is present is left as it is. Everything happens in a temporary folder beside the
+    target, which is renamed when it is complete and thrown away otherwise, also when the process
+    is told to stop (SIGTERM), so that a later try starts clean. The digest of each
     file is kept in ``<name>.sha256.json`` beside the folder, so that a later fetch of a file
     without a published checksum can be compared with this one.
 
@@ -69,10 +70,14 @@ def fetch(name: str, *, say: Callable[[str], None] = print) -> Path:
     Raises:
         ValueError: no data set has this name.
         DataSetError: the folder stands but is incomplete, there is no connection, the download
-            broke off, a checksum is wrong, an archive is unsafe, or the disk is full.
+            broke off, an answer is empty, a checksum is wrong, an archive is damaged, unsafe or too
+            large, the record of digests is damaged, or the disk is full.
     """
     data_set = find_data_set(name)
     target = data_folder() / name
+    if is_present(name):
+        say(f"{name} is present in {target}")
+        return target
     if target.exists():
         raise DataSetError(
             f"{target} lacks {data_set.probe}: remove the folder and it is downloaded again, or "
@@ -83,9 +88,9 @@ def fetch(name: str, *, say: Callable[[str], None] = print) -> Path:
     say(f"  please cite: {data_set.citation}")
     try:
         data_folder().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=data_folder()) as scratch:
-            _fill(data_set, Path(scratch), say)
-            (Path(scratch) / "complete").rename(target)
+        with scratch_folder(target) as scratch:
+            _fill(data_set, scratch, say)
+            (scratch / "complete").rename(target)
     except DataSetError:
         raise
     except OSError as error:
@@ -109,10 +114,13 @@ def _fill(data_set: DataSet, scratch: Path, say: Callable[[str], None]) -> None:
             continue
         into.mkdir(exist_ok=True)
         try:
-            unpack(file, into)
+            unpack(file, into, most=_SWELL * 1e6 * data_set.megabytes)
         except UnsafeArchiveError as error:
             raise _explain(error, f"{source.url} was not unpacked", data_set) from error
         file.unlink()
+    if not (complete / data_set.probe).exists():
+        error = ValueError(f"it lacks {data_set.probe}")
+        raise _explain(error, "what was downloaded is not the data set", data_set)
     with written_whole(_record_path(data_set)) as record:
         record.write_text(json.dumps(digests, indent=1), encoding="utf-8")
 
@@ -135,12 +143,22 @@ def _verify(source: Source, file: Path, data_set: DataSet, say: Callable[[str], 
             error = ValueError(f"its SHA-256 is {digest}, it should be {source.sha256}")
             raise _explain(error, f"{source.url} is not the official file", data_set)
         return digest
+    if file.stat().st_size == 0:
+        raise _explain(ValueError("it has 0 bytes"), f"{source.url} is empty", data_set)
     say(f"  {file.name}: checksum not known; downloaded file's SHA-256 is {digest}")
-    record = _record_path(data_set)
-    before = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-    if before.get(source.url, digest) != digest:
-        say(f"  {file.name}: it differs from the one fetched before, {before[source.url]}")
+    before = _recorded(data_set).get(source.url, digest)
+    if before != digest:
+        say(f"  {file.name}: it differs from the one fetched before, {before}")
     return digest
+
+
+def _recorded(data_set: DataSet) -> dict[str, str]:
+    """Return the digests of the last fetch by address, none if there was no fetch."""
+    record = _record_path(data_set)
+    try:
+        return dict(json.loads(record.read_text(encoding="utf-8"))) if record.exists() else {}
+    except (ValueError, TypeError) as error:
+        raise DataSetError(f"{record} is damaged ({error}): remove it and try again") from error
 
 
 def _record_path(data_set: DataSet) -> Path:

@@ -27,6 +27,9 @@ FILES = {
     "/words.txt": b"the quick brown fox\n" * 500,
     "/sounds.zip": zipped(**{"sounds-main/readme": "hello", "sounds-main/deep/a": "sound"}),
     "/evil.zip": zipped(**{"../evil": "out"}),
+    "/bomb.zip": zipped(a="0" * 3_000_000),
+    "/empty.txt": b"",
+    "/empty.zip": zipped(),
 }
 
 
@@ -162,10 +165,48 @@ def test_a_wrong_checksum_is_refused(address, folder, register):
 
 def test_an_unsafe_archive_is_refused(address, folder, register):
     register(Source(f"{address}/evil.zip", ".", archive=True))
-    with pytest.raises(DataSetError, match=r"was not unpacked .*'../evil', which points outside"):
+    with pytest.raises(DataSetError, match=r"was not unpacked .*'../evil' points outside"):
         locate("toy")
     assert names(folder) == []
     assert not (folder.parent / "evil").exists()
+
+
+def test_an_archive_ten_times_as_large_as_announced_is_refused(address, folder, register):
+    register(Source(f"{address}/bomb.zip", ".", archive=True))
+    with pytest.raises(DataSetError, match=r"bomb.zip unpacks to 3 MB or more, 2.5 MB is the most"):
+        locate("toy")
+    assert names(folder) == []
+
+
+def test_an_empty_answer_does_not_become_the_data_set(address, folder, register):
+    register(Source(f"{address}/empty.txt", "empty.txt"))
+    with pytest.raises(DataSetError, match=r"empty.txt is empty \(it has 0 bytes\)"):
+        locate("toy")
+    register(Source(f"{address}/empty.zip", ".", archive=True), probe="readme")
+    with pytest.raises(DataSetError, match=r"is not the data set \(it lacks readme\)"):
+        locate("toy")
+    assert names(folder) == []
+
+
+def test_a_complete_set_is_left_as_it_is(address, folder, register):
+    register(Source(f"{address}/sounds.zip", ".", archive=True), probe="readme")
+    fetch("toy", say=lambda line: None)
+    (folder / "toy" / "mine").write_text("precious")
+    said = []
+    assert fetch("toy", say=said.append) == folder / "toy"
+    assert said == [f"toy is present in {folder / 'toy'}"]
+    assert (folder / "toy" / "mine").read_text() == "precious"
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "null", "{", b"\xff"])
+def test_a_damaged_record_of_digests_is_the_promised_error(content, address, folder, register):
+    register(words(address))
+    folder.mkdir()
+    record = folder / "toy.sha256.json"
+    record.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataSetError, match=r"toy.sha256.json is damaged .*: remove it"):
+        locate("toy")
+    assert names(folder) == ["toy.sha256.json"]
 
 
 def test_offline_one_error_names_address_folder_and_remedy(folder, register):
