@@ -16,14 +16,13 @@ from pathlib import Path
 
 import nbformat
 
-from mmlib.homework.submissions import STUB
-
 ROOT = Path(__file__).parents[1]
+STUB = "raise NotImplementedError  # your code here"  # what a student finds in place of a solution
 FOLDER = ROOT / "notebooks" / "homework"
 _SOLUTION = re.compile(r"^([ \t]*)# BEGIN SOLUTION\n.*?^[ \t]*# END SOLUTION", re.S | re.M)
 _START = """\
 **Where to work.** In JupyterLab, open this notebook from your copy of the book. In Colab, first run
-`%pip install -q "mmlib @ git+{address}@v{version}"` in a cell of its own. The solutions have
+`%pip install -q "mmlib @ git+{address}@main"` in a cell of its own. The solutions have
 [their own page]({solutions}), for afterwards."""
 
 
@@ -63,7 +62,6 @@ def render(source: Path) -> str:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     start = _START.format(
         address=project["urls"]["Homepage"],
-        version=project["version"],
         solutions=f"solutions/{source.name}",
     )
     student = student_version(nbformat.read(source, 4), start=start)

@@ -1,20 +1,14 @@
-"""Homework: one source of checks, run by the notebook cell and by the grader.
+"""Homework: one source of checks, run by the notebook's cell and by the grader.
 
-exercises     what an exercise is; which chapters set homework; the verdict on a list of answers
-comparing     the judge that most exercises use: compare with the truth, name the mistake
-classifying   the judge of open exercises whose answers are many classes
-pitch, word_groups, likeliest
-              the judges of one open exercise each, with what they are tried on
+exercise      what an exercise is, its verdict with hints that teach, and the notebook's ``check``
 chapters      one module a chapter: its exercises
-checks        ``check("spectrogram", frame_count)`` in a notebook
-submissions   a notebook or a Python file as a list of cells
+grade         ``python -m mmlib.homework.grade FOLDER``: finds submissions, writes the report
+sandbox       starts a process for each submission, watches it, ends it, carries its answers away
+worker        that process, and the one that judges its answers
+cells         a notebook or a Python file, read and run as a notebook would
+confinement   the limits under which both run; ``probe`` is the submission that tries them out
 wire          numbers, lists and plain arrays as JSON: all that crosses between processes
-confinement   the limits under which a student's code runs
-worker        the student's process
-sandbox       starts it, watches it, ends it
-report        a folder's marks as JSON and as a table
-grade         ``python -m mmlib.homework.grade FOLDER``
 
-Only numpy and psutil are needed here, so that grading installs in seconds. Randomness therefore
-is a ``numpy.random.Generator``.
+Only NumPy and psutil are needed here, and IPython where cells use its syntax, so that grading
+installs in seconds. Randomness therefore is a ``numpy.random.Generator``.
 """

@@ -1,13 +1,16 @@
-"""Run a submission in a process of its own: start it, watch it, end it, read its data.
+"""Run a submission in a process of its own: start it, watch it, end it, carry its answers away.
 
-The student's code is never imported, executed or unpickled here.
+Nothing of the student's is read or parsed here: its bytes are moved to the limited process, and the
+bytes that it leaves to another limited process, which judges them.
 """
 
 import contextlib
+import functools
+import json
 import os
-import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,18 +25,23 @@ import psutil
 
 from mmlib.homework import confinement, wire
 
-_MARK = "MMLIB_HOMEWORK_RUN"  # in the environment of every process of a run
-_KEPT_OUTPUT = 2000
+ROOT = Path(__file__).resolve().parents[2]
+_START = (
+    f"import sys; sys.path.insert(0, {str(ROOT)!r}); import mmlib.homework.worker as worker; "
+    "sys.path.pop(0); worker.main()"
+)
+_NAMESPACES = ["--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--net", "--ipc"]
+_KEPT_OUTPUT, _JUDGED_BYTES = 2000, 2**20
 
 
 @dataclass(frozen=True)
 class Limits:
     """What one submission may use."""
 
-    seconds: float = 20.0  # for all cells together, and for each exercise
+    seconds: float = 20.0  # for reading it and all cells together, and for each exercise
     start_seconds: float = 120.0  # for the interpreter to start, before any student's code
-    memory: int = 4 * 2**30  # address space of each process, bytes
-    file_bytes: int = 64 * 2**20  # one file
+    memory: int = 4 * 2**30  # address space of a process, and what all hold together, bytes
+    file_bytes: int = 32 * 2**20  # one file
     folder_bytes: int = 256 * 2**20  # all files in its folder
     answer_bytes: int = 16 * 2**20  # what one exercise hands back
     processes: int = 64  # beyond what the user already runs
@@ -49,67 +57,113 @@ class Call:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a function returned for each call, or why there is nothing."""
+    """What a function left for the judge, or why there is nothing."""
 
-    values: list[Any] | None
+    data: bytes | None
     problem: str | None
-    output: str  # the beginning of what the process printed
 
 
 def run_submission(
-    cells: Sequence[str], calls: Sequence[Call], *, limits: Limits, namespaces: bool = True
-) -> list[Outcome]:
-    """Run the cells and make the calls; return one outcome a call.
+    source: bytes,
+    suffix: str,
+    calls: Sequence[Call],
+    *,
+    limits: Limits,
+    namespaces: bool = True,
+) -> tuple[list[Outcome], str]:
+    """Run a submission and make the calls; return an outcome for each call, and what was printed.
 
     All calls share one process. If it dies or hangs, the call that it was at gets the blame and
-    the rest run in a fresh process.
+    the rest run in a fresh process. Meanwhile this process must start no others: whatever appears
+    below it belongs to the run and is ended with it.
 
     Args:
-        cells: Python source of each cell, in order.
+        source: the bytes of the notebook or the Python file.
+        suffix: ``".ipynb"`` or ``".py"``.
         calls: what to call after the cells have run.
         limits: what the submission may use.
         namespaces: whether to use Linux namespaces where the machine allows them.
     """
     outcomes: list[Outcome] = []
+    printed: list[str] = []
     while len(outcomes) < len(calls):
-        outcomes += _run_once(cells, calls[len(outcomes) :], limits, namespaces)
-    return outcomes
+        more, output = _run_once(source, suffix, calls[len(outcomes) :], limits, namespaces)
+        outcomes += more
+        printed.append(output)
+    return outcomes, printed[0]
 
 
-def try_out() -> None:
-    """Run a submission that is known to work.
+def try_out(limits: Limits, *, namespaces: bool = True) -> list[str]:
+    """Run a submission that attacks its limits; return a sentence on each: did it hold here?
 
     Raises:
-        OSError: it does not, so that no submission can be run here: no student is to blame.
+        OSError: no submission can be run on this machine: no student is to blame.
     """
-    (outcome,) = run_submission(["def probe(): return 1"], [Call("probe", [[]])], limits=Limits())
-    if outcome.values != [1]:
-        raise OSError(f"this machine cannot run submissions: {outcome.problem}; {outcome.output}")
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as server:
+        outside = Path(folder, "outside")
+        outside.touch()
+        where = [str(outside), server.getsockname()[1], os.getpid()]
+        call = Call("probe", [[*where, limits.memory, limits.file_bytes]])
+        source = Path(__file__).with_name("probe.py").read_bytes()
+        (outcome,), output = run_submission(
+            source, ".py", [call], limits=limits, namespaces=namespaces
+        )
+    try:
+        held = wire.loads(outcome.data or b"")["values"][0]
+    except (ValueError, KeyError):
+        why = f"{outcome.problem or outcome.data!r}; {output}"
+        raise OSError(f"this machine cannot run submissions: {why}") from None
+    held = {"time is limited": True} | held
+    return [f"{sentence}: {'yes' if kept else 'NO'}" for sentence, kept in held.items()]
 
 
 def _run_once(
-    cells: Sequence[str], calls: Sequence[Call], limits: Limits, namespaces: bool
-) -> list[Outcome]:
+    source: bytes, suffix: str, calls: Sequence[Call], limits: Limits, namespaces: bool
+) -> tuple[list[Outcome], str]:
     """Make calls in one process up to the first that ends it; blame all if no call was reached."""
     with _scratch_folder() as folder:
         answers = folder / "answers"
         answers.mkdir()
         (folder / "work").mkdir()
-        task = _task(cells, calls, limits)
-        (folder / "task.json").write_text(wire.dumps(task), encoding="utf-8")
-        end, output = _start_and_watch(folder, len(calls), limits, namespaces)
+        (folder / f"submission{suffix}").write_bytes(source)
+        request = {"role": "student", "file": f"submission{suffix}"}
+        request["calls"] = [{"function": c.function, "inputs": c.inputs} for c in calls]
+        marks = ["started", "loaded", *(f"{number}.json" for number in range(len(calls)))]
+        end, output = _run_worker(request, folder, marks, limits, namespaces)
         outcomes = []
         for number in range(len(calls)):
-            outcome = _read_answer(answers / f"{number}.json", limits, output)
-            if outcome is None:
+            data = read_plain(answers / f"{number}.json", limits.answer_bytes + 1)
+            if data is None:
                 break
-            outcomes.append(outcome)
+            too_large = f"the answer is larger than {limits.answer_bytes} bytes"
+            fits = len(data) <= limits.answer_bytes
+            outcomes.append(Outcome(data, None) if fits else Outcome(None, too_large))
         if len(outcomes) < len(calls):
             loaded = (answers / "loaded").exists()
-            where = "" if loaded else f" in cell {_read_number(answers / 'cell')}"
+            at = read_plain(answers / "cell", 9) or b""
+            where = f" in cell {int(at)}" if not loaded and at.isdigit() else ""
             lost = 1 if loaded else len(calls) - len(outcomes)
-            outcomes += [Outcome(None, f"{end}{where}", output)] * lost
-        return outcomes
+            outcomes += [Outcome(None, f"{end}{where}")] * lost
+        return outcomes, output.decode("utf-8", "replace")
+
+
+def judge(
+    chapter: str, seed: int, outcomes: Sequence[Outcome], *, limits: Limits
+) -> list[str | None]:
+    """Return the message for each exercise, None for a right one, from a process of its own."""
+    with _scratch_folder() as folder:
+        (folder / "work").mkdir()
+        (folder / "answers").mkdir()
+        for number, outcome in enumerate(outcomes):
+            (folder / f"{number}.json").write_bytes(outcome.data or b"")
+        request = {"role": "judge", "chapter": chapter, "seed": seed}
+        request["problems"] = [outcome.problem for outcome in outcomes]
+        end, output = _run_worker(request, folder, [], limits, False, keep=_JUDGED_BYTES)
+        try:
+            messages = json.loads(output.splitlines()[-1])
+        except (ValueError, IndexError):
+            messages = [outcome.problem or f"could not be judged: {end}" for outcome in outcomes]
+        return messages
 
 
 @contextlib.contextmanager
@@ -126,74 +180,97 @@ def _scratch_folder() -> Iterator[Path]:
                 subprocess.run([*command, str(folder)], capture_output=True, check=False)
 
 
-def _task(cells: Sequence[str], calls: Sequence[Call], limits: Limits) -> dict[str, Any]:
-    total = limits.start_seconds + limits.seconds * (len(calls) + 1)
-    resources = {
-        "memory": limits.memory,
-        "seconds": int(total) + 1,
-        "file_bytes": limits.file_bytes,
-        "processes": limits.processes + confinement.count_threads(),
-    }
-    items = [{"function": call.function, "inputs": call.inputs} for call in calls]
-    return {"cells": list(cells), "calls": items, "limits": resources}
-
-
-def _start_and_watch(folder: Path, count: int, limits: Limits, namespaces: bool) -> tuple[str, str]:
+def _run_worker(
+    request: dict[str, Any],
+    folder: Path,
+    marks: Sequence[str],
+    limits: Limits,
+    namespaces: bool,
+    *,
+    keep: int = _KEPT_OUTPUT,
+) -> tuple[str, bytes]:
     """Run the worker until it ends or must be ended; return why it ended and what it printed."""
-    token = secrets.token_hex(16)
-    prefix = confinement.namespace_command() if namespaces else []
-    worker = [sys.executable, "-I", "-B", "-X", "utf8", "-m", "mmlib.homework.worker"]
+    seconds = limits.start_seconds + limits.seconds * max(2, len(marks))
+    request = request | {"folder": str(folder), "limits": _resources(limits, int(seconds) + 1)}
+    prefix = namespace_command() if namespaces else ()
+    confinement.adopt_orphans()
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
     process = subprocess.Popen(
-        [*prefix, *worker, str(folder / "task.json")],
-        stdin=subprocess.DEVNULL,
+        [*prefix, sys.executable, "-I", "-B", "-u", "-X", "utf8", "-c", _START],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=folder / "work",
-        env=_environment(folder, token),
+        env=_environment(folder),
         start_new_session=True,
     )
     kept = bytearray()
-    reader = threading.Thread(target=_drain, args=(process.stdout, kept), daemon=True)
+    feeder = threading.Thread(target=_feed, args=(process.stdin, request), daemon=True)
+    reader = threading.Thread(target=_drain, args=(process.stdout, kept, keep), daemon=True)
+    feeder.start()
     reader.start()
     try:
-        end = _watch(process, folder, count, limits)
+        end = _watch(process, folder, marks, limits, before)
     finally:
-        _end(process, token, alone=bool(prefix))
+        _end(process, before)
         reader.join(timeout=5)
-    return end, bytes(kept).decode("utf-8", "replace")
+    return end, bytes(kept)
 
 
-def _environment(folder: Path, token: str) -> dict[str, str]:
+def _resources(limits: Limits, seconds: int) -> dict[str, int]:
+    me, threads = psutil.Process().username(), 0
+    for other in psutil.process_iter(["username", "num_threads"]):
+        threads += (other.info["num_threads"] or 0) if other.info["username"] == me else 0
+    return {
+        "memory": limits.memory,
+        "seconds": seconds,
+        "file_bytes": limits.file_bytes,
+        "processes": limits.processes + threads,  # the system counts those that the user runs
+    }
+
+
+def _environment(folder: Path) -> dict[str, str]:
     """Return the little that Python needs; nothing of the grader's own environment goes along."""
     home = str(folder / "work")
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     system = {name: os.environ[name] for name in ("SYSTEMROOT", "TZ") if name in os.environ}
-    places = dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP"), home)
-    environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "MPLBACKEND": "Agg", _MARK: token}
+    places = dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP", "IPYTHONDIR"), home)
+    environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "MPLBACKEND": "Agg"}
     return {**system, **places, **dict.fromkeys(threads, "1"), **environment}
 
 
-def _drain(stream: Any, kept: bytearray) -> None:
+def _feed(stream: Any, request: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError), stream:
+        stream.write(wire.dumps(request).encode())
+
+
+def _drain(stream: Any, kept: bytearray, most: int) -> None:
     """Read all that is printed, keep the beginning."""
     with stream, contextlib.suppress(OSError):
         while chunk := stream.read1(65536):
-            kept += chunk[: _KEPT_OUTPUT - len(kept)]
+            kept += chunk[: most - len(kept)]
 
 
-def _watch(process: subprocess.Popen, folder: Path, count: int, limits: Limits) -> str:
+def _watch(
+    process: subprocess.Popen, folder: Path, marks: Sequence[str], limits: Limits, before: set[int]
+) -> str:
     """Wait until the process ends or breaks a limit; return a sentence on how it ended."""
-    marks = ["started", "loaded", *(f"{number}.json" for number in range(count))]
-    deadline, reached = time.monotonic() + limits.start_seconds, 0
+    deadline, reached, turn = time.monotonic() + limits.start_seconds, 0, 0
     while process.poll() is None:
         now = sum((folder / "answers" / mark).exists() for mark in marks)
-        if now == len(marks):
-            return "finished"
         if now > reached:
             deadline, reached = time.monotonic() + limits.seconds, now
+        if marks and now == len(marks):
+            with contextlib.suppress(subprocess.TimeoutExpired):  # let it print what it has to
+                process.wait(timeout=1)
+            return "finished"
         if time.monotonic() > deadline:
             return f"stopped after {limits.seconds:g} seconds: an endless loop?"
-        if _folder_bytes(folder / "work") > limits.folder_bytes:
+        if turn % 10 == 0 and _folder_bytes(folder) > limits.folder_bytes:
             return f"stopped: it wrote more than {limits.folder_bytes} bytes to disk"
+        if turn % 10 == 0 and _memory(before) > limits.memory:
+            return f"stopped: its processes together held more than {limits.memory} bytes"
+        turn += 1
         time.sleep(0.02)
     return _describe_exit(process.returncode)
 
@@ -211,6 +288,22 @@ def _folder_bytes(folder: Path) -> int:
     return total
 
 
+def _memory(before: set[int]) -> int:
+    total = 0
+    for process in _started_since(before):
+        with contextlib.suppress(psutil.Error):
+            total += process.memory_info().rss
+    return total
+
+
+def _started_since(before: set[int]) -> list[psutil.Process]:
+    """Return the processes below this one that were not there before: those of the run."""
+    with contextlib.suppress(psutil.Error):
+        below = psutil.Process().children(recursive=True)
+        return [child for child in below if child.pid not in before]
+    return []
+
+
 def _describe_exit(code: int) -> str:
     if code >= 0:
         return f"the code ended its own process (exit code {code})"
@@ -221,55 +314,39 @@ def _describe_exit(code: int) -> str:
     return f"the process was ended by {name}: too much memory or time, or a crash"
 
 
-def _end(process: subprocess.Popen, token: str, *, alone: bool) -> None:
-    """Kill the process and all that it started."""
-    if os.name == "posix":
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+def _end(process: subprocess.Popen, before: set[int]) -> None:
+    """Kill the process and all that it started, also what has left its session."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with contextlib.suppress(psutil.Error):
+            alive = [p for p in _started_since(before) if p.status() != psutil.STATUS_ZOMBIE]
+            for action in ("suspend", "kill"):  # first all stand still, so that none forks away
+                for other in alive:
+                    with contextlib.suppress(psutil.Error):
+                        getattr(other, action)()
+            if not alive:
+                break
     process.kill()
     process.wait()
-    if not alone:  # in namespaces of its own nothing survives the first process
-        _kill_marked(token)
+    for orphan in _started_since(before) if os.name == "posix" else ():
+        with contextlib.suppress(OSError):
+            os.waitpid(orphan.pid, os.WNOHANG)
 
 
-def _kill_marked(token: str) -> None:
-    """Kill what left the process group but still carries the mark of this run."""
-    found = True
-    while found:
-        found = False
-        for other in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
-                if other.environ().get(_MARK) == token and other.status() != psutil.STATUS_ZOMBIE:
-                    other.kill()
-                    found = True
+@functools.cache
+def namespace_command() -> tuple[str, ...]:
+    """Return the command that starts a process in namespaces of its own, or () without them."""
+    unshare = shutil.which("unshare")
+    if not unshare:
+        return ()
+    command = (unshare, *_NAMESPACES)
+    trial = subprocess.run([*command, "true"], capture_output=True, check=False)
+    return command if trial.returncode == 0 else ()
 
 
-def _read_answer(path: Path, limits: Limits, output: str) -> Outcome | None:
-    """Return the outcome in ``path``, None if there is no such file. It is a stranger's data."""
-    data = _read_file(path, limits.answer_bytes)
-    if data is None:
-        return None
-    if len(data) > limits.answer_bytes:
-        return Outcome(None, f"the answer is larger than {limits.answer_bytes} bytes", output)
-    try:
-        answer = wire.loads(data)
-    except ValueError:
-        return Outcome(None, "the answer is no plain data", output)
-    if isinstance(answer, dict) and isinstance(answer.get("values"), list):
-        return Outcome(answer["values"], None, output)
-    problem = answer.get("problem") if isinstance(answer, dict) else None
-    return Outcome(None, str(problem or "the answer is no plain data")[:500], output)
-
-
-def _read_file(path: Path, limit: int) -> bytes | None:
-    """Return the first ``limit`` + 1 bytes of a plain file, None for anything else."""
+def read_plain(path: Path, most: int) -> bytes | None:
+    """Return the first ``most`` bytes of a plain file, None for a link, a folder, a pipe."""
     if path.is_symlink() or not path.is_file():
         return None
     with path.open("rb") as file:
-        return file.read(limit + 1)
-
-
-def _read_number(path: Path) -> int:
-    """Return at what cell the process was, 1 if that is not to be learned."""
-    data = _read_file(path, 9) or b""
-    return int(data) if data.isdigit() else 1
+        return file.read(most)

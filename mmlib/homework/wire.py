@@ -1,7 +1,7 @@
 """Numbers, strings, lists, dictionaries and plain arrays as JSON, and back.
 
-Nothing else crosses between the student's process and the grader's. There is no pickle in it,
-hence nothing that could run on reading.
+Nothing else crosses between processes. There is no pickle in it, hence nothing that could run on
+reading.
 """
 
 import base64
@@ -29,6 +29,8 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if getattr(value, "requires_grad", None) is True:
+        raise TypeError("the answer is a tensor that carries a gradient: return it with .detach()")
     try:
         array = np.asarray(value)
     except Exception:  # whatever a strange object's own methods raise

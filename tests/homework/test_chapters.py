@@ -1,114 +1,112 @@
-"""Every chapter's homework: right answers pass, wrong ones fail, each with its own hint."""
+"""Every chapter's homework: the reference is right, the solution passes, each mistake is named."""
 
 import importlib.util
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 
 from mmlib.homework import wire
-from mmlib.homework.exercises import chapter_names, judge_answers, load_exercises
+from mmlib.homework.exercise import chapter_names, draw, load
 
-ANSWERS = Path(__file__).parent / "answers"
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = (0, 1, 2)
+EXERCISES = {
+    f"{chapter}-{exercise.name}": (chapter, number)
+    for chapter in chapter_names()
+    for number, exercise in enumerate(load(chapter))
+}
+HINTS = {
+    f"{name}-{hint}": (chapter, number, hint)
+    for name, (chapter, number) in EXERCISES.items()
+    for hint in load(chapter)[number].hints
+}
+each_exercise = pytest.mark.parametrize(
+    ("chapter", "number"), EXERCISES.values(), ids=EXERCISES.keys()
+)
 
 
-def load_answers(chapter):
-    spec = importlib.util.spec_from_file_location(f"answers_{chapter}", ANSWERS / f"{chapter}.py")
+def verdict(chapter, number, function, seed):
+    """Judge a function as the grader does, on plain data that went over the wire."""
+    exercise, cases = draw(chapter, seed)[number]
+    answers = [wire.plain(function(*exercise.arguments(case))) for case in cases]
+    return exercise.verdict(cases, wire.loads(wire.dumps(answers)))
+
+
+def independent(chapter):
+    """Return the module with another implementation of each exercise."""
+    path = Path(__file__).parent / "references" / f"{chapter}.py"
+    spec = importlib.util.spec_from_file_location(f"reference_{chapter}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-TABLES = {chapter: load_answers(chapter) for chapter in chapter_names()}
-EXERCISES = [
-    pytest.param(chapter, exercise, id=f"{chapter}-{exercise.function}")
-    for chapter in TABLES
-    for exercise in load_exercises(chapter)
-]
-RIGHT = [
-    pytest.param(*param.values, answer, id=f"{param.id}-{number}")
-    for param in EXERCISES
-    for number, answer in enumerate(TABLES[param.values[0]].RIGHT[param.values[1].function])
-]
-WRONG = [
-    pytest.param(*param.values, cause, answer, id=f"{param.id}-{cause}")
-    for param in EXERCISES
-    for cause, answer in TABLES[param.values[0]].WRONG[param.values[1].function]
-]
+def solutions(chapter):
+    """Run the code of the solutions notebook; return its names."""
+    path = ROOT / "notebooks" / "homework" / "solutions" / f"{chapter}.ipynb"
+    names = {}
+    for cell in nbformat.read(path, 4).cells:
+        if cell.cell_type == "code":
+            exec(cell.source, names)
+    return names
 
 
-def judge(exercise, function, *, seed):
-    cases = exercise.make_cases(np.random.default_rng(seed))
-    answers = [wire.plain(function(*case.inputs.values())) for case in cases]
-    return judge_answers(exercise, cases, wire.loads(wire.dumps(answers)))
+@pytest.mark.parametrize(("chapter", "number", "hint"), HINTS.values(), ids=HINTS.keys())
+def test_each_mistake_gets_its_own_hint(chapter, number, hint):
+    for seed in SEEDS:
+        mistake = load(chapter)[number].hints[hint]
+        answer = verdict(chapter, number, mistake, seed)
+        assert answer is not None
+        assert answer.endswith(hint)
 
 
-@pytest.mark.parametrize(("chapter", "exercise", "answer"), RIGHT)
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_right_answer_passes_however_it_is_written(chapter, exercise, answer, seed):
-    assert judge(exercise, answer, seed=seed) is None
-
-
-@pytest.mark.parametrize(("chapter", "exercise", "cause", "answer"), WRONG)
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_wrong_answer_fails_with_a_hint_that_names_the_cause(
-    chapter, exercise, cause, answer, seed
-):
-    hint = judge(exercise, answer, seed=seed)
-    assert hint is not None
-    assert cause in hint
-
-
-@pytest.mark.parametrize(("chapter", "exercise"), EXERCISES)
-def test_each_wrong_answer_has_its_own_hint(chapter, exercise):
-    table = TABLES[chapter].WRONG[exercise.function]
-    hints = [judge(exercise, answer, seed=0) for _, answer in table]
-    assert len(set(hints)) == len(hints)
-
-
-@pytest.mark.parametrize(("chapter", "exercise"), EXERCISES)
-def test_the_table_holds_two_right_and_five_wrong_answers(chapter, exercise):
-    assert len(TABLES[chapter].RIGHT[exercise.function]) >= 2
-    assert len(TABLES[chapter].WRONG[exercise.function]) >= 5
+@each_exercise
+def test_the_reference_and_an_independent_one_pass(chapter, number):
+    exercise = load(chapter)[number]
+    other = getattr(independent(chapter), exercise.name)
+    for seed in SEEDS:
+        assert verdict(chapter, number, exercise.reference, seed) is None
+        assert verdict(chapter, number, other, seed) is None
 
 
 @pytest.mark.parametrize("chapter", chapter_names())
-def test_a_chapter_sets_four_to_six_exercises_from_easy_to_open(chapter):
-    exercises = load_exercises(chapter)
-    points = [exercise.points for exercise in exercises]
-    assert 4 <= len(exercises) <= 6
-    assert points == sorted(points)
-    assert len({exercise.function for exercise in exercises}) == len(exercises)
+def test_the_solutions_pass_in_the_notebook_and_with_other_numbers(chapter, capsys):
+    names = solutions(chapter)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(load(chapter))
+    assert all(line.startswith("\N{WHITE HEAVY CHECK MARK}") for line in lines)
+    for number, exercise in enumerate(load(chapter)):
+        assert verdict(chapter, number, names[exercise.name], seed=7) is None
 
 
-@pytest.mark.parametrize(("chapter", "exercise"), EXERCISES)
-def test_same_seed_same_cases(chapter, exercise):
-    first, again, other = (
-        wire.dumps([case.inputs for case in exercise.make_cases(np.random.default_rng(seed))])
-        for seed in (3, 3, 4)
-    )
-    assert first == again
-    assert first != other
+@pytest.mark.parametrize("chapter", chapter_names())
+def test_a_chapter_sets_three_to_five_exercises(chapter):
+    exercises = load(chapter)
+    assert 3 <= len(exercises) <= 5
+    assert len({exercise.name for exercise in exercises}) == len(exercises)
+    assert all(len(exercise.hints) >= 3 for exercise in exercises)
 
 
-@pytest.mark.parametrize(("chapter", "exercise"), EXERCISES)
-@pytest.mark.parametrize(
-    "rubbish",
-    ["", "text", [], {}, {"a": 1}, [[1], [1, 2]], True, 1e308, -1, 10**400, np.zeros((3, 0, 2))],
-    ids=repr,
-)
-def test_rubbish_is_judged_wrong_and_never_raises(chapter, exercise, rubbish):
-    cases = exercise.make_cases(np.random.default_rng(0))
-    assert judge_answers(exercise, cases, [rubbish] * len(cases))
+@each_exercise
+def test_inputs_depend_on_the_seed_alone_and_are_left_as_they_are(chapter, number):
+    exercise, first = draw(chapter, 3)[number]
+    for case in first:
+        exercise.reference(*exercise.arguments(case))
+    again, other = (draw(chapter, seed)[number][1] for seed in (3, 4))
+    assert wire.dumps(wire.plain(first)) == wire.dumps(wire.plain(again))
+    assert wire.dumps(wire.plain(first)) != wire.dumps(wire.plain(other))
 
 
-@pytest.mark.parametrize(("chapter", "exercise"), EXERCISES)
-def test_too_few_answers_are_judged_wrong(chapter, exercise):
-    cases = exercise.make_cases(np.random.default_rng(0))
-    assert "did not answer" in judge_answers(exercise, cases, [cases[0].truth])
-    assert "did not answer" in judge_answers(exercise, cases, "not a list")
+RUBBISH = ["", "text", [], {}, [[1], [1, 2]], True, 1e308, -1, 10**400, np.zeros((3, 0, 2))]
 
 
-def test_an_unknown_chapter_is_refused_with_those_that_exist():
-    with pytest.raises(ValueError, match=r"no homework is called 'cooking': .*spectrogram"):
-        load_exercises("cooking")
+@each_exercise
+def test_rubbish_is_judged_wrong_and_never_raises(chapter, number):
+    exercise, cases = draw(chapter, 0)[number]
+    for rubbish in RUBBISH:
+        assert exercise.verdict(cases, [rubbish] * len(cases))
+    assert "did not answer" in exercise.verdict(cases, [1])
+    assert "did not answer" in exercise.verdict(cases, "not a list")
+    assert "returned None" in exercise.verdict(cases, [None] * len(cases))

@@ -1,17 +1,20 @@
 """Hostile and broken submissions are contained: graded with the reason, and nothing else harmed."""
 
-import errno
+import json
 import os
+import socket
+import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-from mmlib.homework import confinement, exercises
-from mmlib.homework.sandbox import Call, Limits, run_submission, try_out
+from mmlib.homework import exercise, wire
+from mmlib.homework.sandbox import Call, Limits, Outcome, judge, run_submission, try_out
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="macOS and Windows have only some of the limits"
@@ -22,8 +25,27 @@ CALLS = [Call("right", [[1], [2.5]]), Call("bad", [[3]]), Call("right", [[4]])]
 PLAIN = pytest.mark.parametrize("namespaces", [True, False], ids=["namespaces", "process"])
 
 
+class Answer:
+    """What the judge will read of an outcome."""
+
+    def __init__(self, outcome, output):
+        try:
+            content = wire.loads(outcome.data or b"{}")
+        except ValueError:
+            content = {"problem": "the answer is no plain data"}
+        self.values = content.get("values")
+        self.problem = outcome.problem or content.get("problem")
+        self.output = output
+
+
 def run(*cells, calls=CALLS, namespaces=True, limits=LIMITS):
-    return run_submission(cells, calls, limits=limits, namespaces=namespaces)
+    cells = [{"cell_type": "code", "source": cell} for cell in cells]
+    return run_bytes(json.dumps({"cells": cells}).encode(), ".ipynb", calls, namespaces, limits)
+
+
+def run_bytes(source, suffix, calls=CALLS, namespaces=True, limits=LIMITS):
+    outcomes, output = run_submission(source, suffix, calls, limits=limits, namespaces=namespaces)
+    return [Answer(outcome, output) for outcome in outcomes]
 
 
 def survivors(before):
@@ -204,20 +226,20 @@ PATCHES = [
     "import numpy as np\nnp.allclose = np.array_equal = lambda *a, **k: True",
     "import numpy as np\nnp.asarray = lambda x: __import__('this')",
     (
-        "import mmlib.homework.exercises as e, mmlib.homework.comparing as c\n"
-        "e.judge_answers = c.compare = c.agrees = lambda *a, **k: None"
+        "import mmlib.homework.exercise as e\n"
+        "e.Exercise = e.compare = e.agrees = lambda *a, **k: None"
     ),
-    "from mmlib.homework.checks import check\ncheck('spectrogram', len)",
+    "from mmlib.homework.exercise import check\ncheck('spectrogram', len)",
     "import json\njson.dumps = lambda *a, **k: '{\"values\": [2, 5.0]}'",
     "import builtins\nbuiltins.all = builtins.any = lambda *a: True",
 ]
 
 
 def test_patches_stay_in_the_students_process():
-    judge, allclose = exercises.judge_answers, np.allclose
+    judge, allclose = exercise.compare, np.allclose
     for patch in PATCHES:
         run(patch, RIGHT)
-    assert exercises.judge_answers is judge
+    assert exercise.compare is judge
     assert np.allclose is allclose
     assert run(RIGHT)[0].values == [2, 5.0]
 
@@ -265,11 +287,15 @@ def sleepers(folder):
     ]
 
 
+QUIET = SPAWN.replace("start_new_session=True", "start_new_session=True, env={}")
+
+
+@pytest.mark.parametrize("spawn", [SPAWN, QUIET], ids=["plain", "without environment"])
 @PLAIN
-def test_children_left_behind_are_ended(namespaces, tmp_path, monkeypatch):
+def test_children_left_behind_are_ended(spawn, namespaces, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the command lines name it
     spy = "def bad(x): return [child.poll() is None for child in children]"
-    first, second, _ = run(SPAWN, RIGHT, spy, namespaces=namespaces)
+    first, second, _ = run(spawn, RIGHT, spy, namespaces=namespaces)
     assert first.values == [2, 5.0]
     assert second.values == [[True] * 5]  # they did run until then
     deadline = time.monotonic() + 5
@@ -278,51 +304,93 @@ def test_children_left_behind_are_ended(namespaces, tmp_path, monkeypatch):
     assert not sleepers(tmp_path)
 
 
-@pytest.mark.skipif(os.name != "posix" or os.getuid() == 0, reason="no such limit for root")
+@pytest.mark.skipif(os.getuid() == 0, reason="no such limit for root")
 def test_the_number_of_processes_is_bounded():
     fork = "import os, time\ndef bad(x):\n    for n in range(400):\n        if os.fork() == 0:"
     _, second, _ = run(RIGHT, fork + "\n            time.sleep(300)")
     assert "BlockingIOError" in second.problem
 
 
-@pytest.mark.skipif(not confinement.landlock_version(), reason="this kernel has no Landlock")
-@PLAIN
-def test_nothing_outside_can_be_written_or_removed(namespaces, tmp_path):
-    victim = tmp_path / "victim.txt"
-    victim.write_text("mine")
-    tricks = (f"open({str(victim)!r}, 'w')", f"__import__('os').remove({str(victim)!r})")
-    for trick in (*tricks, f"open({str(tmp_path / 'new')!r}, 'w')"):
-        _, second, _ = run(RIGHT, f"def bad(x): {trick}", namespaces=namespaces)
-        assert "PermissionError" in second.problem
-    assert victim.read_text() == "mine"
-    assert list(tmp_path.iterdir()) == [victim]
-
-
-@pytest.mark.skipif(confinement.landlock_version() < 6, reason="no Landlock that scopes signals")
-def test_the_grader_cannot_be_signalled():
-    pid = os.getpid()
-    _, second, _ = run(RIGHT, f"def bad(x): __import__('os').kill({pid}, 9)", namespaces=False)
-    assert "PermissionError" in second.problem
-
-
-REACH = """
-import os, socket
+FORK = """
+import os, time
 def bad(x):
-    try:
-        os.kill({pid}, 0)
-    except ProcessLookupError:
-        unreachable = True
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
-        return [unreachable, line.connect_ex(("192.0.2.1", 9))]
+    for n in range(8):
+        if os.fork() == 0:
+            hoard = bytearray(b"1" * 2**27)
+            time.sleep(300)
+    time.sleep(300)
 """
 
 
-@pytest.mark.skipif(not confinement.namespace_command(), reason="no namespaces on this machine")
-def test_in_namespaces_there_is_no_network_and_no_other_process():
-    _, second, _ = run(RIGHT, REACH.replace("{pid}", str(os.getpid())))
-    unreachable, error = second.values[0]
-    assert unreachable
-    assert error == errno.ENETUNREACH
+@PLAIN
+def test_memory_of_all_processes_together_is_bounded(namespaces):
+    limits = Limits(seconds=60, memory=2**29)
+    first, second, third = run(RIGHT, FORK, namespaces=namespaces, limits=limits)
+    assert "processes together held more than" in second.problem
+    assert (first.values, third.values) == ([2, 5.0], [8])
+
+
+@PLAIN
+def test_disk_in_any_folder_that_it_may_write_is_bounded(namespaces):
+    fill = "n = 0\nwhile True:\n    n += 1\n    open(f'../answers/x{n}', 'wb').write(b'0' * 10**6)"
+    first, *_ = run(
+        fill, RIGHT, limits=Limits(seconds=60, folder_bytes=10**7), namespaces=namespaces
+    )
+    assert "wrote more than 10000000 bytes to disk in cell 1" in first.problem
+
+
+ATTACKS = {
+    "write": "open(VICTIM, 'w')",
+    "remove": "os.remove(VICTIM)",
+    "create": "open(VICTIM + '.new', 'w')",
+    "read": "open(VICTIM)",
+    "list": "os.listdir(os.path.dirname(VICTIM))",
+    "the solutions": "open(SOLUTIONS)",
+    "the references": "open(REFERENCES)",
+    "the grader's environment": "open(f'/proc/{GRADER}/environ')",
+    "all command lines": "open(f'/proc/{GRADER}/cmdline')",
+    "signal": "os.kill(GRADER, 9)",
+    "signal to all": "os.kill(-1, 9)",
+    "limits": "resource.prlimit(GRADER, resource.RLIMIT_NOFILE, (9, 9))",
+    "tcp": "socket.create_connection(('127.0.0.1', PORT), 5)",
+    "udp": "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('127.0.0.1', PORT))",
+    "ptrace": "succeed(ctypes.CDLL(None).ptrace(16, GRADER, 0, 0))",
+}
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def protections(namespaces):
+    return {
+        line.rpartition(":")[0]: line[-3:] == "yes"
+        for line in try_out(LIMITS, namespaces=namespaces)
+    }
+
+
+@PLAIN
+def test_what_is_said_to_be_refused_is_refused(namespaces, tmp_path):
+    (tmp_path / "victim.txt").write_text("mine")
+    said = protections(namespaces)
+    if not all(said[name] for name in said if name != "the number of processes is limited"):
+        pytest.skip(f"not all protections on this machine: {said}")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        names = {"VICTIM": str(tmp_path / "victim.txt"), "GRADER": os.getpid()}
+        names |= {"PORT": server.getsockname()[1]}
+        names |= {"SOLUTIONS": str(ROOT / "notebooks/homework/solutions/vqa.ipynb")}
+        names |= {"REFERENCES": exercise.load("vqa")[0].reference.__code__.co_filename}
+        head = "import ctypes, os, resource, socket\n"
+        head += "def succeed(result):\n    if result < 0: raise PermissionError\n"
+        head += "\n".join(f"{name} = {value!r}" for name, value in names.items())
+        calls = [Call(f"attack{n}", [[]]) for n in range(len(ATTACKS))]
+        cells = [f"def attack{n}(): {code}" for n, code in enumerate(ATTACKS.values())]
+        answers = run(head, *cells, calls=calls, namespaces=namespaces)
+    succeeded = [
+        name
+        for name, answer in zip(ATTACKS, answers, strict=True)
+        if not any(e in answer.problem for e in ("PermissionError", "ProcessLookup", "unreachable"))
+    ]
+    assert not succeeded
+    assert (tmp_path / "victim.txt").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_deleting_the_working_folder_harms_no_other_exercise():
@@ -361,8 +429,59 @@ def test_whatever_is_left_in_the_folder_is_removed(mess, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_print_is_kept_whatever_comes_after():
+    first, *_ = run("print('before')", RIGHT + "print('after')\nimport os; os._exit(0)")
+    assert first.output == "before\nafter\n"
+    assert run("print('in one')", RIGHT)[0].output == "in one\n"
+
+
+HUGE = {
+    "two million lines": (b"a\n" * 2_000_000, ".py"),
+    "a regular expression's trap": (b"x = (" + b" " * 1_000_000 + b"\n%time 1", ".py"),
+    "nested lists": (b"[" * 10_000_000, ".ipynb"),
+    "nested brackets": (b"(" * 1_000_000, ".py"),
+    "many cells": (b'{"cells": [' + b"[]," * 6_000_000 + b"[]]}", ".ipynb"),
+}
+
+
+@pytest.mark.parametrize(("source", "suffix"), HUGE.values(), ids=HUGE.keys())
+def test_a_file_that_is_hard_to_read_harms_only_itself(source, suffix):
+    before = psutil.Process().memory_info().rss
+    limits = Limits(seconds=10, memory=2**30)
+    begin = time.monotonic()
+    first, *_ = run_bytes(source, suffix, limits=limits)
+    assert first.values is None
+    assert first.problem
+    assert psutil.Process().memory_info().rss - before < 2**28
+    assert time.monotonic() - begin < 120
+
+
+def test_the_missing_import_is_named_as_the_cause():
+    first, second, _ = run(
+        "import torch_is_not_here\nimport numpy as np", "def right(x):\n    return np.abs(2 * x)"
+    )
+    cause = "ModuleNotFoundError: No module named 'torch_is_not_here'"
+    assert first.problem.startswith(cause)
+    assert "in cell 1, line 1; therefore NameError: name 'np' is not defined" in first.problem
+    assert cause in second.problem
+
+
+def test_nothing_secret_is_on_a_command_line(monkeypatch):
+    started = []
+    popen = subprocess.Popen
+
+    def spy(command, **options):
+        started.append(" ".join(map(str, command)))
+        return popen(command, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", spy)
+    judge("vqa", 987654321, [Outcome(None, "none")] * 4, limits=LIMITS)
+    assert started
+    assert not any("987654321" in command for command in started)
+
+
 def test_a_machine_that_cannot_run_submissions_says_so(monkeypatch):
-    try_out()
+    assert try_out(LIMITS)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(OSError, match=r"this machine cannot run submissions: .*exit code 1"):
-        try_out()
+        try_out(LIMITS)

@@ -1,1 +1,1 @@
-"""One module a chapter, named like the chapter's module; each holds a tuple ``EXERCISES``."""
+"""One module a chapter: its exercises."""

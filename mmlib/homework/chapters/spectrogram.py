@@ -1,148 +1,177 @@
-"""Homework on sound and its spectrogram: from counting frames to the pitch of a tone.
-
-The references are numpy's, written apart from ``mmlib.vision_audio.spectrogram``; the tests hold
-them equal to scipy and librosa. The mistakes that the hints explain stand in
-``_spectrogram_mistakes``.
-"""
-
-from functools import partial
+"""Homework on sound and its spectrogram: from the power of a frame to the pitch of a tone."""
 
 import numpy as np
 
-from mmlib.homework.chapters import _spectrogram_mistakes as mistakes
-from mmlib.homework.comparing import compare
-from mmlib.homework.exercises import Case, Exercise
-from mmlib.homework.pitch import judge_pitch
+from mmlib.homework.exercise import exercise, scored
 
 
-def _frame_count(samples: int, window: int, hop: int) -> int:
-    """Return how many windows lie whole inside the signal."""
-    return 0 if samples < window else 1 + (samples - window) // hop
+@exercise(
+    points=2,
+    title="The power of each frequency",
+    inputs=lambda rng: [{"frame": rng.normal(size=n)} for n in (8, 9, *rng.integers(10, 64, 4))],
+    hints={
+        "This is the magnitude |X[k]|: power is its square.": {"power": np.abs},
+        "Only the cosines are counted: power adds the squares of real and imaginary part.": {
+            "power": lambda x: x.real**2
+        },
+        "The complex number itself was squared, which turns it: square np.abs(X).": {
+            "power": lambda x: x**2
+        },
+        "The upper half mirrors the lower: keep k = 0 to N // 2, both included.": {
+            "transform": np.fft.fft
+        },
+        "The last frequency is missing: k = N // 2 is included.": {
+            "transform": lambda x: np.fft.rfft(x)[:-1]
+        },
+        "Divided by N: X[k] is a sum over the frame, not a mean.": {
+            "transform": lambda x: np.fft.rfft(x) / len(x)
+        },
+    },
+)
+def dft_power(frame, *, transform=np.fft.rfft, power=lambda x: np.abs(x) ** 2):
+    """Return |X[k]|² for k = 0 … N // 2."""
+    return power(transform(frame))
 
 
-def _hamming(length: int) -> np.ndarray:
-    """Return the periodic Hamming window, (length,)."""
-    return 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(length) / length)
-
-
-def _dft_power(frame: np.ndarray) -> np.ndarray:
-    """Return |X[k]|² for k = 0 … N // 2, (freqs,)."""
-    return np.abs(np.fft.rfft(frame)) ** 2
-
-
-def _power_spectrogram(signal: np.ndarray, window: np.ndarray, hop: int) -> np.ndarray:
-    """Return the power of each windowed frame, (freqs, frames)."""
-    frames = np.lib.stride_tricks.sliding_window_view(signal, len(window))[::hop]
-    return np.abs(np.fft.rfft(frames * window)).T ** 2
-
-
-def _mel_filters(rate: int, n_fft: int, n_mels: int) -> np.ndarray:
-    """Return triangles of height 1, evenly spaced in HTK mel from 0 to rate / 2, (mels, freqs)."""
-    top = 2595 * np.log10(1 + rate / 2 / 700)
-    edges = 700 * (10 ** (np.linspace(0, top, n_mels + 2) / 2595) - 1)
-    left, peak, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]  # each (mels, 1)
-    freqs = np.arange(n_fft // 2 + 1) * rate / n_fft
-    return np.clip(
-        np.minimum((freqs - left) / (peak - left), (right - freqs) / (right - peak)), 0, 1
-    )
-
-
-def _frame_count_cases(rng: np.random.Generator) -> list[Case]:
-    """Any lengths, and on purpose: an exact fit, a rest, a signal shorter than the window."""
-    triples = [(window, window, 3) for window in (5, 8)]
-    for window, hop in zip(rng.integers(20, 400, 6), rng.integers(3, 19, 6), strict=True):
-        count = rng.integers(2, 50)
-        triples += [
-            (window + count * hop, window, hop),
-            (window + count * hop + hop - 1, window, hop),
-        ]
-        triples += [(window // 2 - 1, window, max(1, hop // 2)), (window - 1, window, hop)]
-    return [
-        Case({"samples": int(s), "window": int(w), "hop": int(h)}, int(_frame_count(s, w, h)))
-        for s, w, h in triples
-    ]
-
-
-def _hamming_cases(rng: np.random.Generator) -> list[Case]:
-    lengths = [4, 5, 400, *map(int, rng.integers(6, 600, 5))]
-    return [Case({"length": length}, _hamming(length)) for length in lengths]
-
-
-def _dft_power_cases(rng: np.random.Generator) -> list[Case]:
-    lengths = [8, 9, *map(int, rng.integers(10, 64, 4))]
-    frames = [rng.normal(size=length) for length in lengths]
-    return [Case({"frame": frame}, _dft_power(frame)) for frame in frames]
-
-
-def _power_spectrogram_cases(rng: np.random.Generator) -> list[Case]:
+def _signals(rng):
+    """Signals that end with the last frame, and signals with a rest."""
     cases = []
-    for window, hop, count, rest in ((64, 16, 9, 0), (50, 20, 7, 11), (33, 33, 4, 5)):
-        signal = rng.normal(size=window + hop * (count + int(rng.integers(5))) + rest)
-        weights = _hamming(window)
-        truth = _power_spectrogram(signal, weights, hop)
-        cases.append(Case({"signal": signal, "window": weights, "hop": hop}, truth))
+    for size, hop, rest in ((64, 16, 0), (50, 20, 11), (33, 33, 5)):
+        signal = rng.normal(size=size + hop * int(rng.integers(4, 9)) + rest)
+        cases.append({"signal": signal, "window": np.hamming(size + 1)[:-1], "hop": hop})
     return cases
 
 
-def _mel_filters_cases(rng: np.random.Generator) -> list[Case]:
-    settings = [(16000, 400, 12), (8000, 256, 10), (22050, 1024, int(rng.integers(18, 30)))]
-    return [
-        Case({"rate": rate, "n_fft": n_fft, "n_mels": mels}, _mel_filters(rate, n_fft, mels))
-        for rate, n_fft, mels in settings
-    ]
+def _padded(mode):
+    return lambda signal, window: np.pad(signal, len(window) // 2, mode=mode)
 
 
-def _detect_pitch_cases(rng: np.random.Generator) -> list[Case]:
+@exercise(
+    points=3,
+    title="A spectrogram from its parts",
+    inputs=_signals,
+    hints={
+        "The window was not applied: multiply each frame by it before the transform.": {"times": 0},
+        "The window was applied twice.": {"times": 2},
+        "These are magnitudes: a power spectrogram holds their squares.": {"power": np.abs},
+        "The frames stand side by side: frame m starts at sample m * hop.": {
+            "step": lambda window, hop: len(window)
+        },
+        "The last frame is missing where it ends with the signal: range needs + 1.": {"last": 0},
+        "The upper half of the frequencies mirrors the lower: use rfft.": {"transform": np.fft.fft},
+        "The signal was padded with zeros: only windows inside the signal count.": {
+            "pad": _padded("constant")
+        },
+        "The signal was padded by mirroring (center=True in torch.stft): only windows inside "
+        "the signal count.": {"pad": _padded("reflect")},
+    },
+)
+def power_spectrogram(
+    signal, window, hop, *, times=1, power=lambda x: np.abs(x) ** 2, transform=np.fft.rfft,
+    step=lambda window, hop: hop, last=1, pad=lambda signal, window: signal,
+):  # fmt: skip
+    """Return the power of each windowed frame, (freqs, frames)."""
+    signal = pad(signal, window)
+    starts = range(0, len(signal) - len(window) + last, step(window, hop))
+    frames = np.stack([signal[m : m + len(window)] for m in starts])  # (frames, N)
+    return power(transform(frames * window**times)).T
+
+
+def _mel(hertz):
+    return 2595 * np.log10(1 + hertz / 700)
+
+
+def _hertz(mel):
+    return 700 * (10 ** (mel / 2595) - 1)
+
+
+@exercise(
+    points=4,
+    title="A bank of mel filters",
+    inputs=lambda rng: [
+        {"rate": rate, "n_fft": n_fft, "n_mels": int(mels + rng.integers(6))}
+        for rate, n_fft, mels in ((16000, 400, 10), (8000, 256, 8), (22050, 1024, 18))
+    ],
+    hints={
+        "The corners are evenly spaced in hertz: space them evenly in mel.": {
+            "corners_at": lambda top, count: np.linspace(0, top, count)
+        },
+        "The filters reach up to the sampling rate: the highest frequency is half of it.": {
+            "top": 1.0
+        },
+        "There are negative weights: outside its triangle a filter is 0.": {"least": -np.inf},
+        "Each triangle was scaled to equal area (norm='slaney'): here each peak has height 1.": {
+            "scale": lambda filters, left, right: filters * 2 / (right - left)
+        },
+        "Each filter was divided by its sum: here each peak has height 1.": {
+            "scale": lambda filters, left, right: filters / filters.sum(axis=1, keepdims=True)
+        },
+        "The sides are straight over mel: only the corners come from mel, the sides are straight "
+        "over hertz.": {"axis": _mel},
+    },
+)
+def mel_filters(
+    rate, n_fft, n_mels, *, top=0.5, least=0.0, axis=lambda hertz: hertz,
+    corners_at=lambda top, count: _hertz(np.linspace(0, _mel(top), count)),
+    scale=lambda filters, left, right: filters,
+):  # fmt: skip
+    """Return triangles of height 1, evenly spaced in HTK mel up to rate / 2, (mels, freqs)."""
+    corners = axis(corners_at(top * rate, n_mels + 2))[:, None]
+    left, peak, right = corners[:-2], corners[1:-1], corners[2:]  # each (mels, 1)
+    freqs = axis(np.arange(n_fft // 2 + 1) * rate / n_fft)
+    sides = np.minimum((freqs - left) / (peak - left), (right - freqs) / (right - peak))
+    return scale(np.maximum(sides, least), left, right)
+
+
+def _tones(rng):
     """A quarter of a second of eight harmonics in noise; in every second the first is faint."""
     cases = []
     for number in range(40):
-        rate = (8000, 11025, 16000)[number % 3]
-        pitch = float(np.exp(rng.uniform(np.log(80), np.log(400))))
-        harmonics = np.arange(1, 9)
-        levels = rng.uniform(0.4, 1, 8)
-        levels[0] *= 0.1 if number % 2 else 1
-        angles = 2 * np.pi * pitch * np.outer(np.arange(rate // 4) / rate, harmonics)
+        rate, pitch = (8000, 11025, 16000)[number % 3], float(np.exp(rng.uniform(4.4, 6)))
+        levels = rng.uniform(0.4, 1, 8) * np.r_[0.1 if number % 2 else 1, np.ones(7)]
+        angles = 2 * np.pi * pitch * np.outer(np.arange(rate // 4) / rate, np.arange(1, 9))
         tone = np.sin(angles + rng.uniform(0, 2 * np.pi, 8)) @ levels  # (samples,)
-        noise = rng.normal(size=tone.shape) * 0.2 * np.sqrt(np.mean(tone**2))
-        cases.append(Case({"signal": tone + noise, "rate": rate}, pitch))
+        noise = rng.normal(size=tone.shape) * 0.2 * np.std(tone)
+        cases.append({"signal": tone + noise, "rate": rate, "truth": pitch})
     return cases
 
 
-EXERCISES = (
-    Exercise(
-        "frame_count",
-        "How many windows fit",
-        1,
-        _frame_count_cases,
-        partial(compare, mistakes=mistakes.FRAME_COUNT),
+def _strongest(signal, rate):
+    return np.abs(np.fft.rfft(signal))[1:].argmax() * rate / len(signal) + rate / len(signal)
+
+
+@exercise(
+    points=5,
+    title="The pitch of a tone",
+    inputs=_tones,
+    judge=scored(
+        at_least=0.9,
+        measure=lambda case, answer: abs(answer / case["truth"] - 1) < 0.005,
+        baselines={
+            "The strongest peak of a spectrum is often a harmonic, not the fundamental: look for "
+            "the spacing of the peaks.": _strongest,
+            "These are periods in samples: the pitch is rate / period.": {
+                "unit": lambda lag, rate: lag
+            },
+            "These are periods in seconds: the pitch is 1 / period.": {
+                "unit": lambda lag, rate: lag / rate
+            },
+            "Lags are whole samples, too coarse for high pitches: fit a parabola through the peak "
+            "and its two neighbours.": {"refine": 0},
+            "Two periods fit the signal as well as one does: take the shortest lag that fits "
+            "nearly as well.": {"near": 1.0},
+        },
+        advice="Noise moves single samples and single zero crossings: use the whole signal, as "
+        "autocorrelation does.",
     ),
-    Exercise(
-        "hamming",
-        "A window from its formula",
-        1,
-        _hamming_cases,
-        partial(compare, mistakes=mistakes.HAMMING),
-    ),
-    Exercise(
-        "dft_power",
-        "The power of each frequency",
-        2,
-        _dft_power_cases,
-        partial(compare, mistakes=mistakes.DFT_POWER),
-    ),
-    Exercise(
-        "power_spectrogram",
-        "A spectrogram from its parts",
-        3,
-        _power_spectrogram_cases,
-        partial(compare, mistakes=mistakes.POWER_SPECTROGRAM),
-    ),
-    Exercise(
-        "mel_filters",
-        "A bank of mel filters",
-        4,
-        _mel_filters_cases,
-        partial(compare, mistakes=mistakes.MEL_FILTERS),
-    ),
-    Exercise("detect_pitch", "The pitch of a tone", 5, _detect_pitch_cases, judge_pitch),
 )
+def detect_pitch(signal, rate, *, near=0.8, refine=1, unit=lambda lag, rate: rate / lag):
+    """Return the pitch in hertz, by the first high peak of the autocorrelation."""
+    samples = len(signal)
+    power = np.abs(np.fft.rfft(signal, 2 * samples)) ** 2
+    alike = np.fft.irfft(power)[:samples] / (samples - np.arange(samples))
+    lags = np.arange(rate // 420, rate // 75)
+    peaks = lags[(alike[lags] > alike[lags - 1]) & (alike[lags] > alike[lags + 1])]
+    lag = peaks[alike[peaks] >= near * alike[peaks].max()][0]
+    before, here, after = alike[lag - 1 : lag + 2]
+    return unit(lag + refine * (before - after) / (before - 2 * here + after) / 2, rate)
