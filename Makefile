@@ -33,8 +33,8 @@ lab: .venv/.full  ## open the notebooks in JupyterLab
 homework: .venv/.full  ## make the student notebooks from the solutions
 	@$(STEP) "Make the student notebooks" -- $(BIN)/python tools/student.py
 
-weights: .venv/.full  ## train the eye and the ear that ship with mmlib (half an hour)
-	@$(STEP) "Train the eye and the ear" -- $(BIN)/python tools/weights.py
+weights: .venv/.full  ## train the encoders that ship with mmlib (half an hour)
+	@$(STEP) "Train the encoders" -- $(BIN)/python tools/weights.py
 
 scores: .venv/.full  ## train every system with five seeds and store its scores (an hour)
 	@$(STEP) "Train and measure the systems" -- $(BIN)/python -m experiments scores

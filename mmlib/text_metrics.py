@@ -247,10 +247,10 @@ def _weigh(counts: Counter, pictures_with: Counter, pictures: int) -> dict[tuple
     }
 
 
-def _clipped_cosine(said: dict[tuple, float], true: dict[tuple, float]) -> float:
-    lengths = math.hypot(*said.values()) * math.hypot(*true.values())
+def _clipped_cosine(found: dict[tuple, float], true: dict[tuple, float]) -> float:
+    lengths = math.hypot(*found.values()) * math.hypot(*true.values())
     shared = sum(
-        min(weight, true.get(ngram, 0)) * true.get(ngram, 0) for ngram, weight in said.items()
+        min(weight, true.get(ngram, 0)) * true.get(ngram, 0) for ngram, weight in found.items()
     )
     return shared / lengths if lengths else 0.0
 

@@ -1,4 +1,4 @@
-"""Captions with and without attention, on new scenes of one to three things.
+"""Captions with and without attention, on new scenes of one to three objects.
 
 All decoders learn from the same captions of the same scenes, with as many steps and batches of the
 same size, and read the grids of the same frozen eye. What they say begins with "you can see", which
@@ -68,7 +68,7 @@ class Worlds(NamedTuple):
 
 
 def make_world(count: int, seed: int, *, split: str, forms: tuple[str, ...], each: int) -> World:
-    """Draw scenes of one to three things, look at them and describe each several times."""
+    """Draw scenes of one to three objects, encode them and write several captions for each."""
     generator = make_generator(seed)
     scenes = sampling.sample_scenes(count, generator=generator, slots=3, split=split)
     grids = encode(load_image_encoder(), pictures.draw(scenes, generator=generator))
@@ -121,12 +121,12 @@ def inventories(model: nn.Module, world: World, vocabulary: Vocabulary, *, beam:
 
 
 def score_sentences(sentences: list[list[str]], world: World) -> dict[str, float]:
-    """Return how true the captions are, overall and where several things are, and BLEU-4."""
+    """Return how true the captions are, overall and where several objects are, and BLEU-4."""
     exact = check_captions(sentences, world.scenes).exact.double()
     several = world.scenes.present.sum(dim=1) >= 2
     return {
         "exact": float(exact.mean()),
-        "exact, 2 or 3 things": float(exact[several].mean()),
+        "exact, 2 or 3 objects": float(exact[several].mean()),
         "BLEU-4": bleu(sentences, world.captions)[3],
     }
 

@@ -5,9 +5,9 @@ from mmlib.vision_text.attention import AttentionConfig, AttentionDecoder
 
 TITLE = "Attention, with parts left out"
 WITHOUT = {
-    "without twins": {"self_similarity": False},
+    "without self-similarity": {"self_similarity": False},
     "without Bayes' rule": {"traits": 0},
-    "without trail and turns": {"history": 0, "coverage": False},
+    "without history and coverage": {"history": 0, "coverage": False},
     "as in the paper, without any": {
         "self_similarity": False, "history": 0, "coverage": False, "coordinates": False,
         "last_word_query": False,

@@ -16,17 +16,17 @@ from mmlib.runtime import make_generator
 from mmlib.training import evaluate, fit
 
 TITLE = "Few labels: accuracy with 1, 5 and 20 labelled examples of each class"
-WAYS = ("raw input", "untrained", "pretrained", "from nothing")
-SYSTEMS = tuple(f"{sense}, {way}" for sense in ("eye", "ear") for way in WAYS)
+WAYS = ("raw input", "untrained", "pretrained", "from scratch")
+SYSTEMS = tuple(f"{modality}, {way}" for modality in ("images", "sounds") for way in WAYS)
 LABELS = (1, 5, 20)  # labelled examples of each class
 TEST = 800  # examples to measure on
-STEPS = 200  # of training from nothing
+STEPS = 200  # of training from scratch
 
 
-def from_nothing(
+def from_scratch(
     make: type[nn.Module], few: tuple[Tensor, Tensor], new: tuple[Tensor, Tensor], seed: int
 ) -> float:
-    """Train a new eye or ear and its last layer end to end; return the accuracy on ``new``."""
+    """Train a new encoder and its last layer end to end; return the accuracy on ``new``."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = Classifier(make(), int(few[1].max()) + 1)
@@ -44,12 +44,12 @@ def from_nothing(
     )
 
 
-def compare(sense: str, seed: int) -> dict[str, float]:
-    """Return the accuracy of every way to learn from few labels, for one sense."""
+def compare(modality: str, seed: int) -> dict[str, float]:
+    """Return the accuracy of every way to learn from few labels, for one modality."""
     make, trained, world = {
-        "eye": (ImageEncoder, pretraining.load_image_encoder(), pretraining.held_out_objects),
-        "ear": (AudioEncoder, pretraining.load_audio_encoder(), pretraining.sound_mixtures),
-    }[sense]
+        "images": (ImageEncoder, pretraining.load_image_encoder(), pretraining.held_out_objects),
+        "sounds": (AudioEncoder, pretraining.load_audio_encoder(), pretraining.sound_mixtures),
+    }[modality]
     generator = make_generator(1000 + seed)
     inputs, labels = world(1200, generator=generator)
     test, truth = world(TEST, generator=generator)
@@ -66,13 +66,13 @@ def compare(sense: str, seed: int) -> dict[str, float]:
         few = pretraining.few_shot_indices(labels, count)
         for name, (train, new) in features.items():
             found = torch.as_tensor(linear_probe(train[few], labels[few], new).labels)
-            scores[f"{sense}, {name}: {count}"] = float((found == truth).double().mean())
-        scores[f"{sense}, from nothing: {count}"] = from_nothing(
+            scores[f"{modality}, {name}: {count}"] = float((found == truth).double().mean())
+        scores[f"{modality}, from scratch: {count}"] = from_scratch(
             make, (inputs[few], labels[few]), (test, truth), seed
         )
     return scores
 
 
 def run(seed: int) -> dict[str, float]:
-    """Return accuracies by "sense, way: labels of each class"."""
-    return compare("eye", seed) | compare("ear", seed)
+    """Return accuracies by "modality, way: labels of each class"."""
+    return compare("images", seed) | compare("sounds", seed)

@@ -22,11 +22,11 @@ SYSTEMS = (
     "untrained, pool1",
     "untrained, pool5",
     "shuffled frames, pool5",
-    "teacher of things only, pool5",
-    "teacher of places only, pool5",
+    "object teacher only, pool5",
+    "scene teacher only, pool5",
     "SoundNet, pool1",
     "SoundNet, pool5",
-    "ceiling, told what sounds, pool5",
+    "ceiling, true sound labels, pool5",
 )
 LABELS, DRAWS = (1, 5, 20), 5  # labelled sounds of each class, and how often they are drawn anew
 VIDEOS, KNOWN, NEW = 3000, 400, 500
@@ -75,13 +75,13 @@ def new_student(seed: int) -> SoundNet:
 def targets(videos: Videos, taught: SoftTargets, generator: torch.Generator) -> dict:
     """Return what each student is trained on, and by which teachers."""
     order = torch.randperm(len(videos.waves), generator=generator)
-    heard = soundnet.sound_targets(videos.scenes)
+    sounding = soundnet.sound_targets(videos.scenes)
     return {
         "shuffled frames": (SoftTargets(*(part[order] for part in taught)), {}),
-        "teacher of things only": (taught, {"scenes": 0}),
-        "teacher of places only": (taught, {"objects": 0}),
+        "object teacher only": (taught, {"scenes": 0}),
+        "scene teacher only": (taught, {"objects": 0}),
         "SoundNet": (taught, {}),
-        "ceiling, told what sounds": (heard, {}),
+        "ceiling, true sound labels": (sounding, {}),
     }
 
 
@@ -109,7 +109,10 @@ def score(
     features: Features, known: LabelledSounds, new: LabelledSounds, seed: int
 ) -> dict[str, float]:
     """Return the mean accuracy over the draws of few labels for each system and question."""
-    asked = {"thing": ("loudest", len(CATEGORIES)), "place": ("place", len(SCENE_CLASSES))}
+    asked = {
+        "object": ("loudest", len(CATEGORIES)),
+        "scene": ("scene_class", len(SCENE_CLASSES)),
+    }
     columns = {
         f"{q}, {n}": (key, classes, n) for q, (key, classes) in asked.items() for n in LABELS
     }
