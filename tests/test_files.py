@@ -104,9 +104,9 @@ def test_files_are_listed_by_ending_in_either_case_without_the_systems_own(tmp_p
         (tmp_path / name).touch()
     (tmp_path / "folder.wav").mkdir()
     assert [file.name for file in list_files(tmp_path, ".wav")] == ["a.wav", "b.WAV", "c.Wav"]
-    assert [file.name for file in list_files(tmp_path, ".wav", ".txt")][0] == "a.txt"
+    assert list_files(tmp_path, ".wav", ".txt")[0] == tmp_path / "a.txt"
     assert len(list_files(tmp_path)) == 4
-    assert [file.name for file in list_files(tmp_path, ".wav", deep=True)][-1] == "d.wav"
+    assert list_files(tmp_path, ".wav", deep=True)[-1] == tmp_path / "deep/d.wav"
     assert list_files(tmp_path / "gone") == []
 
 
