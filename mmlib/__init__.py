@@ -8,10 +8,6 @@ floor 1
     files              a file is written whole or not at all
     page               what a notebook's page shows besides figures: sounds, tables, numbers
     plotting           the only importer of matplotlib
-    randomness         the states of all sources of randomness, lent and put back
-
-floor 2
-    checkpoint         the state of a training run in one safetensors file
 
 floor 3
     world              one small synthetic place: scenes as pictures, words and sounds

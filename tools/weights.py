@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,6 @@ def warm_then_cool(share: float) -> float:
 def train(name: str) -> nn.Module:
     """Train one of the two and return it."""
     recipe = RECIPES[name]
-    UNFINISHED.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = recipe.make()
@@ -107,8 +107,7 @@ def train(name: str) -> nn.Module:
         steps=recipe.steps,
         optimizer=torch.optim.AdamW(model.parameters(), lr=recipe.rate, weight_decay=1e-3),
         schedule=warm_then_cool,
-        checkpoint=UNFINISHED / f"{name}.safetensors",
-        resume=True,
+        checkpoint=UNFINISHED / name,
     )
     return model
 
@@ -161,7 +160,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=list(RECIPES), choices=[[], *RECIPES])
     for name in parser.parse_args().names:
         ship(name, train(name))
-        (UNFINISHED / f"{name}.safetensors").unlink()
+        shutil.rmtree(UNFINISHED / name)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from torch.nn.functional import cross_entropy
 
 from experiments.record import Table, versions
 from experiments.timing import Runs, interleave
-from mmlib.randomness import global_randomness_from
 from mmlib.runtime import make_generator
 from mmlib.vision_text.attention import SHARP, AttentionConfig, AttentionDecoder
 from mmlib.vision_text.captioning import (
@@ -127,7 +126,8 @@ def one_picture_at_a_time(tutorial: Tutorial, pictures: Tensor, beam: int) -> Ge
 
 def wild_decoder() -> AttentionDecoder:
     """Return a decoder whose random weights make sentences of different words and lengths."""
-    with global_randomness_from(make_generator(0), device=torch.device("cpu")):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
         decoder = AttentionDecoder(CONFIG).eval()
     with torch.no_grad():
         for layer in (decoder.from_word, decoder.from_hidden, decoder.from_context,

@@ -1,14 +1,16 @@
 """Cut tensors into batches, in an order drawn anew each epoch."""
 
-import math
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+Rows = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
 
 
-class Batches:
+class Batches(DataLoader):
     """Tensors cut into batches along their first axis, shuffled anew each time they are iterated.
+
+    A ``DataLoader`` that indexes the tensors once a batch, not once an item.
 
     Args:
         data: a tensor, or a tuple or dict of tensors with equally long first axes. A batch is
@@ -21,34 +23,42 @@ class Batches:
     """
 
     def __init__(
-        self,
-        data: Tensor | tuple[Tensor, ...] | dict[str, Tensor],
-        *,
-        batch_size: int,
-        generator: torch.Generator | None = None,
+        self, data: Rows, *, batch_size: int, generator: torch.Generator | None = None
     ) -> None:
-        tensors = {0: data} if isinstance(data, Tensor) else data
-        tensors = tensors if isinstance(tensors, dict) else dict(enumerate(tensors))
-        sizes = {name: len(tensor) for name, tensor in tensors.items()}
-        if len(set(sizes.values())) != 1 or 0 in sizes.values():
-            raise ValueError(f"the numbers of items are {sizes}: they must be equal and not 0")
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, it must be 1 or more")
-        self.data, self.batch_size, self.generator = data, batch_size, generator
-        self.items = next(iter(sizes.values()))
+        super().__init__(
+            _Rows(data),
+            batch_size=batch_size,
+            shuffle=generator is not None,
+            generator=generator or torch.Generator(),  # or it would draw from the global state
+            collate_fn=_as_it_is,
+        )
+
+
+class _Rows(Dataset):
+    def __init__(self, data: Rows) -> None:
+        named = data if isinstance(data, dict) else dict(enumerate(_tensors(data)))
+        sizes = {name: len(tensor) for name, tensor in named.items()}
+        if len(set(sizes.values())) != 1 or 0 in sizes.values():
+            raise ValueError(f"the numbers of items are {sizes}: they must be equal and not 0")
+        self.data, self.items = data, next(iter(sizes.values()))
 
     def __len__(self) -> int:
-        return math.ceil(self.items / self.batch_size)
+        return self.items
 
-    def __iter__(self) -> Iterator[Tensor | tuple[Tensor, ...] | dict[str, Tensor]]:
-        order = torch.arange(self.items)
-        if self.generator is not None:
-            device = self.generator.device
-            order = torch.randperm(self.items, generator=self.generator, device=device).cpu()
-        for chosen in order.split(self.batch_size):
-            if isinstance(self.data, Tensor):
-                yield self.data[chosen.to(self.data.device)]
-            elif isinstance(self.data, dict):
-                yield {name: t[chosen.to(t.device)] for name, t in self.data.items()}
-            else:
-                yield tuple(t[chosen.to(t.device)] for t in self.data)
+    def __getitems__(self, chosen: list[int]) -> Rows:
+        rows = torch.tensor(chosen)
+        if isinstance(self.data, Tensor):
+            return self.data[rows.to(self.data.device)]
+        if isinstance(self.data, dict):
+            return {name: t[rows.to(t.device)] for name, t in self.data.items()}
+        return tuple(t[rows.to(t.device)] for t in self.data)
+
+
+def _tensors(data: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (data,) if isinstance(data, Tensor) else data
+
+
+def _as_it_is(batch: Rows) -> Rows:
+    return batch
