@@ -156,9 +156,9 @@ def draw_history(
     xlabel: str,
     ylabel: str,
 ) -> Axes:
-    """Draw how a number went, a line for each name: (places, values)."""
-    for name, (places, values) in history.items():
-        ax.plot(np.asarray(places), np.asarray(values), label=name)
+    """Draw how a number went, a line for each name: (positions, values)."""
+    for name, (positions, values) in history.items():
+        ax.plot(np.asarray(positions), np.asarray(values), label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend()
     return ax
@@ -224,12 +224,12 @@ def draw_curves(
     ax: Axes, curves: Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]],
     *, xlabel: str, ylabel: str, chance: float | None = None,
 ) -> Axes:  # fmt: skip
-    """Draw scores over a quantity: for each name (places, runs at each place), mean and range."""
-    for number, (name, (places, runs)) in enumerate(curves.items()):
+    """Draw scores over a quantity: for each name (positions, runs at each), mean and range."""
+    for number, (name, (positions, runs)) in enumerate(curves.items()):
         middles = [float(np.mean(values)) for values in runs]
         reach = [[m - min(v) for m, v in zip(middles, runs, strict=True)],
                  [max(v) - m for m, v in zip(middles, runs, strict=True)]]  # fmt: skip
-        ax.errorbar(places, middles, yerr=reach, marker="osD^v"[number % 5], markersize=4,
+        ax.errorbar(positions, middles, yerr=reach, marker="osD^v"[number % 5], markersize=4,
                     capsize=2, label=name)  # fmt: skip
     if chance is not None:
         ax.axhline(chance, color=INK, linestyle="--", linewidth=1)

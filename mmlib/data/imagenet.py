@@ -1,8 +1,8 @@
-"""An eye trained on a million labelled photographs, where its weights can be downloaded.
+"""An image encoder trained on a million labelled photographs, where its weights can be downloaded.
 
 The weights are those of torchvision's ResNet-18 on ImageNet-1k (about 45 MB, kept in torch's own
-cache). K. He, X. Zhang, S. Ren, J. Sun, CVPR 2016. They saw a thousand kinds of things named by
-people: what an eye with them knows of photographs is that supervision, not the reader's data.
+cache). K. He, X. Zhang, S. Ren, J. Sun, CVPR 2016. They saw a thousand classes of objects named
+by people: what an encoder knows of photographs is that supervision, not the reader's data.
 """
 
 import torch
@@ -49,7 +49,7 @@ class ImageNetEncoder(nn.Module):
 
 
 def load_imagenet_encoder() -> ImageNetEncoder:
-    """Return a ResNet-18 with its ImageNet weights as an eye, in evaluation mode.
+    """Return a ResNet-18 with its ImageNet weights as an image encoder, in evaluation mode.
 
     Raises:
         DataSetError: torchvision is not installed, or the weights are neither in torch's cache nor
@@ -58,7 +58,9 @@ def load_imagenet_encoder() -> ImageNetEncoder:
     try:
         from torchvision.models import ResNet18_Weights, resnet18
     except ImportError as error:
-        raise DataSetError("the ImageNet eye is torchvision's: pip install torchvision") from error
+        raise DataSetError(
+            "the ImageNet encoder is torchvision's: pip install torchvision"
+        ) from error
     try:
         network = resnet18(weights=ResNet18_Weights.IMAGENET1K_V1, progress=False)
     except (OSError, RuntimeError) as error:  # no connection; a file with a wrong checksum

@@ -70,7 +70,7 @@ def read_pictures(paths: Sequence[str | os.PathLike], *, size: int) -> Tensor:
 
 
 def cifar10(split: str, folder: Path | None = None) -> tuple[Tensor, Tensor]:
-    """Return CIFAR-10's ``"train"`` or ``"test"`` pictures: small photographs of ten kinds.
+    """Return CIFAR-10's ``"train"`` or ``"test"`` pictures: small photographs of ten classes.
 
     Reads the official ``cifar-10-batches-py`` through torchvision; where that is absent, pictures
     in a folder for each class, ``<split>/<class>/*``.

@@ -47,7 +47,7 @@ class Topic(NamedTuple):
 
 
 class SceneGraph(NamedTuple):
-    """What one scene shows: its objects, its relations that are clear to the eye, and the time."""
+    """What one scene shows: its objects, its clearly visible relations, and the time."""
 
     objects: tuple[SceneObject, ...]
     facts: set[tuple[int, int, str]]  # one slot, another slot, one of RELATIONS

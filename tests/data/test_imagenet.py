@@ -1,4 +1,4 @@
-"""The ImageNet eye is torchvision's network without its end; without weights, one clear error."""
+"""The ImageNet encoder is torchvision's network without its end; no weights, one clear error."""
 
 from urllib.error import URLError
 
@@ -28,13 +28,13 @@ def test_its_grid_pooled_and_classified_is_what_torchvision_says(network):
 
 
 def test_what_it_cannot_see_is_refused(network):
-    eye = ImageNetEncoder(network)
+    encoder = ImageNetEncoder(network)
     with pytest.raises(ValueError, match="pictures are 31 x 64 pixels, a cell of the grid needs"):
-        eye(torch.rand(1, 3, 31, 64))
+        encoder(torch.rand(1, 3, 31, 64))
     with pytest.raises(ValueError, match="pictures has shape"):
-        eye(torch.rand(1, 1, 64, 64))
+        encoder(torch.rand(1, 1, 64, 64))
     with pytest.raises(TypeError, match="floating-point"):
-        eye(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+        encoder(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
 
 
 def test_without_a_connection_the_error_says_what_to_do(monkeypatch, tmp_path):
@@ -57,8 +57,8 @@ def test_the_weights_are_taken_from_torchs_cache(network, monkeypatch):
         return network.state_dict()
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", load)
-    eye = load_imagenet_encoder()
+    encoder = load_imagenet_encoder()
     assert asked[0].endswith("/resnet18-f37072fd.pth")
-    assert not eye.training
-    for mine, theirs in zip(eye.parameters(), network.parameters(), strict=False):
+    assert not encoder.training
+    for mine, theirs in zip(encoder.parameters(), network.parameters(), strict=False):
         assert torch.equal(mine, theirs)

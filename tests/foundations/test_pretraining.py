@@ -181,14 +181,14 @@ def test_missing_weights_name_the_command(monkeypatch, tmp_path):
         pretraining.load_image_encoder()
 
 
-def test_few_of_each_takes_equally_many():
+def test_few_shot_indices_take_equally_many():
     labels = torch.tensor([0, 1, 0, 2, 1, 2, 0])
     assert pretraining.few_shot_indices(labels, 2).tolist() == [0, 2, 1, 4, 3, 5]
     with pytest.raises(ValueError, match="class 1 has 2 examples, 3"):
         pretraining.few_shot_indices(labels, 3)
 
 
-def test_new_things_and_new_sounds_are_labelled_truly():
+def test_held_out_objects_and_mixtures_are_labelled_truly():
     drawn, pairs = pretraining.held_out_objects(20, generator=make_generator(3))
     scenes = sampling.sample_scenes(20, generator=make_generator(3), slots=1, split="held out")
     categories, colours = zip(*(pretraining.HELD_OUT_PAIRS[pair] for pair in pairs), strict=True)

@@ -178,7 +178,7 @@ def test_gradients_reach_every_parameter(unsupervised):
 # --- the data --------------------------------------------------------------------------------
 
 
-def test_an_exam_asks_what_it_says(recordings):
+def test_a_test_set_asks_what_it_says(recordings):
     test_set = loc.make_evaluation_set(12, recordings=recordings, generator=make_generator(3))
     scenes = test_set.clips.scenes
     assert test_set.clips.grids.shape == (12, 128, 12, 12)

@@ -66,7 +66,7 @@ def recordings():
 
 
 @pytest.fixture(scope="module")
-def eye():
+def teacher_network():
     return load_image_classifier()
 
 
@@ -180,43 +180,43 @@ def test_the_loss_is_the_sum_of_both_and_a_weight_of_zero_leaves_one_out():
     model, waves, taught = made().eval(), noise(2, RATE), targets(2)
     with torch.no_grad():
         said = model(waves)
-        things = soundnet.divergence(taught.objects, said.objects)
+        objects = soundnet.divergence(taught.objects, said.objects)
         places = soundnet.divergence(taught.scenes, said.scenes)
         batch = (waves, *taught)
-        torch.testing.assert_close(soundnet.transfer_loss(model, batch), things + places)
-        torch.testing.assert_close(soundnet.transfer_loss(model, batch, scenes=0), things)
+        torch.testing.assert_close(soundnet.transfer_loss(model, batch), objects + places)
+        torch.testing.assert_close(soundnet.transfer_loss(model, batch, scenes=0), objects)
         torch.testing.assert_close(soundnet.transfer_loss(model, batch, objects=0), places)
 
 
-def test_the_teachers_get_no_gradient_and_do_not_change(eye, recordings):
-    before = {name: value.clone() for name, value in eye.state_dict().items()}
+def test_the_teachers_get_no_gradient_and_do_not_change(teacher_network, recordings):
+    before = {name: value.clone() for name, value in teacher_network.state_dict().items()}
     videos = soundnet.make_videos(
         8, recordings=recordings, generator=make_generator(0), seconds=1.2
     )
     drawn = videos.pictures.requires_grad_()
-    taught = soundnet.teach(eye, drawn)
+    taught = soundnet.teach(teacher_network, drawn)
     assert not any(part.requires_grad for part in taught)
     soundnet.train(made(), videos.waves, taught, steps=2, generator=make_generator(0),
                    batch_size=8, progress=False)  # fmt: skip
     assert drawn.grad is None
-    assert all(weight.grad is None for weight in eye.parameters())
-    for name, value in eye.state_dict().items():
+    assert all(weight.grad is None for weight in teacher_network.parameters())
+    for name, value in teacher_network.state_dict().items():
         assert torch.equal(value, before[name]), name
 
 
-def test_lessons_are_distributions_that_name_what_is_seen(eye, recordings):
+def test_soft_targets_are_distributions_that_name_what_is_seen(teacher_network, recordings):
     videos = soundnet.make_videos(
         60, recordings=recordings, generator=make_generator(3), seconds=0.25
     )
-    taught = soundnet.teach(eye, videos.pictures, batch_size=17)
+    taught = soundnet.teach(teacher_network, videos.pictures, batch_size=17)
     for part in taught:
         torch.testing.assert_close(part.sum(dim=1), torch.ones(60))
     right = (taught.scenes.argmax(dim=1) == videos.scenes.scene_class).float().mean()
     assert right > 0.9
     shares = []
-    for row, things in zip(taught.objects, videos.scenes.objects(), strict=True):
+    for row, objects in zip(taught.objects, videos.scenes.objects(), strict=True):
         shares.append(
-            sum(float(row[CATEGORIES.index(kind)]) for kind in {t.category for t in things})
+            sum(float(row[CATEGORIES.index(kind)]) for kind in {t.category for t in objects})
         )
     assert sum(share > 0.9 for share in shares) >= 48
 
@@ -311,7 +311,7 @@ def test_stereo_and_other_rates_are_brought_into_shape():
 
 
 @pytest.mark.parametrize(
-    ("waves", "error", "told"),
+    ("waves", "error", "match"),
     [
         (torch.zeros(2, 2, RATE), ValueError, "waves has 3 axes"),
         (torch.zeros(RATE), ValueError, "waves has 1 axes"),
@@ -319,8 +319,8 @@ def test_stereo_and_other_rates_are_brought_into_shape():
         (torch.full((1, RATE), torch.nan), ValueError, "NaN"),
     ],
 )
-def test_bad_sounds_are_refused(waves, error, told):
-    with pytest.raises(error, match=told):
+def test_bad_sounds_are_refused(waves, error, match):
+    with pytest.raises(error, match=match):
         made()(waves)
 
 
@@ -338,17 +338,17 @@ def test_other_bad_input_is_refused(recordings):
 
 def alone(recordings):
     """Takes of which only one is not silent."""
-    things, places = torch.zeros_like(recordings.sounds), torch.zeros_like(recordings.ambiences)
-    things[CATEGORIES.index("dog"), :, :] = 0.5
-    return Recordings(things, places)
+    objects, places = torch.zeros_like(recordings.sounds), torch.zeros_like(recordings.ambiences)
+    objects[CATEGORIES.index("dog"), :, :] = 0.5
+    return Recordings(objects, places)
 
 
 def test_only_what_sounds_is_heard_and_the_near_louder_than_the_far(recordings):
     scenes = sampling.sample_scenes(40, generator=make_generator(0), slots=2, sounding=0.5)
     quiet = {"seconds": 1.0, "generator": make_generator(1), "noise": (1e-7, 1e-7)}
-    heard = soundnet.soundtrack(scenes, alone(recordings), **quiet)
-    for wave, things in zip(heard, scenes.objects(), strict=True):
-        dogs = [t for t in things if t.category == "dog" and t.sounding]
+    mix = soundnet.soundtrack(scenes, alone(recordings), **quiet)
+    for wave, objects in zip(mix, scenes.objects(), strict=True):
+        dogs = [t for t in objects if t.category == "dog" and t.sounding]
         level = sum(0.5 / ((1 + dog.depth) * 2) for dog in dogs)
         assert float(wave.mean()) == pytest.approx(level, abs=1e-5)
 
@@ -390,7 +390,7 @@ def test_same_seed_same_videos_and_same_sounds(recordings):
         assert not torch.equal(first[0], other[0])
 
 
-def test_things_of_the_quiz_say_nothing_about_the_place(recordings):
+def test_objects_of_the_test_set_say_nothing_about_the_place(recordings):
     silent = Recordings(recordings.sounds[:, :, :8000], recordings.ambiences[..., :8000])
     scenes = sampling.sample_scenes(10, generator=make_generator(0))
     assert len(scenes) == 10
@@ -442,8 +442,8 @@ def test_a_planted_unit_is_found():
 def test_perfect_teachers_name_what_sounds_and_not_what_is_silent():
     scenes = sampling.sample_scenes(40, generator=make_generator(0), sounding=0.4)
     taught = soundnet.sound_targets(scenes)
-    for row, things in zip(taught.objects, scenes.objects(), strict=True):
-        sounding = {t.category for t in things if t.sounding} or set(CATEGORIES)
+    for row, objects in zip(taught.objects, scenes.objects(), strict=True):
+        sounding = {t.category for t in objects if t.sounding} or set(CATEGORIES)
         for kind, share in zip(CATEGORIES, row.tolist(), strict=True):
             assert share == pytest.approx((kind in sounding) / len(sounding))
     assert torch.equal(taught.scenes.argmax(dim=1), scenes.scene_class)

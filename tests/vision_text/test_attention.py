@@ -34,7 +34,7 @@ def make_pictures(*, batch=4, rows=2, columns=3, seed=1):
     return torch.randn(batch, SMALL.features, rows, columns, **draw)
 
 
-def test_scores_and_glimpse_follow_the_formula_in_loops():
+def test_scores_and_context_vector_follow_the_formula_in_loops():
     draw = {"generator": make_generator(0), "dtype": torch.float64}
     keys, query, weights = (torch.randn(*s, **draw) for s in ((2, 3, 4), (2, 4), (4,)))
     annotations = torch.randn(2, 3, 5, **draw)
@@ -59,7 +59,7 @@ def test_weighted_sum_is_that_of_torch():
     assert torch.allclose(attention.context_vector(annotations, maps), theirs)
 
 
-def test_step_is_a_torch_lstm_fed_with_word_and_gated_glimpse():
+def test_step_is_a_torch_lstm_fed_with_word_and_gated_context_vector():
     decoder, pictures = make_decoder(), make_pictures()
     words = torch.tensor([3, 4, 5, 6])
     _, state = decoder.step(torch.tensor([1, 1, 1, 1]), decoder.start(pictures))
@@ -90,7 +90,7 @@ def test_step_is_a_torch_lstm_fed_with_word_and_gated_glimpse():
     assert torch.allclose(after.past, spoken)
 
 
-def test_strength_is_length_over_the_median_and_an_even_picture_has_none():
+def test_feature_norm_is_length_over_the_median_and_an_even_picture_has_none():
     annotations = torch.ones(1, 5, 4, dtype=torch.float64)
     assert torch.equal(attention.feature_norm(annotations), torch.zeros(1, 5).double())
     annotations[0, 1] *= 3
@@ -114,7 +114,7 @@ def test_likeness_by_loops():
         assert math.isclose(found[n, i], best**4, abs_tol=1e-12)
 
 
-def test_a_twin_far_away_is_found_and_a_neighbour_is_none():
+def test_a_likeness_far_away_is_found_and_a_neighbour_is_none():
     draw = torch.randn(1, 16, 6, generator=make_generator(1))
     annotations = draw - (draw @ draw[0, 0])[..., None] * draw[0, 0] / draw[0, 0].square().sum()
     annotations[0, 0] = draw[0, 0]  # the others are orthogonal to it
@@ -139,7 +139,7 @@ def test_posterior_is_the_rule_of_bayes_in_loops_and_torch_s_softmax():
     assert torch.equal(attention.posterior(torch.zeros(2, 5), fits.float()), torch.zeros(2, 5))
 
 
-def test_the_word_settles_which_of_two_things_was_spoken_of():
+def test_the_word_settles_which_of_two_objects_was_spoken_of():
     decoder, pictures = make_decoder(), make_pictures()
     _, state = decoder.step(torch.ones(4, dtype=torch.long), decoder.start(pictures))
     for word in (4, 5):
@@ -237,7 +237,7 @@ def test_permuting_the_cells_permutes_the_map_unless_cells_know_their_place(know
     assert torch.allclose(mine.seen, theirs.seen) is not knows
 
 
-def test_a_shifted_thing_shifts_the_map():
+def test_a_shifted_object_shifts_the_map():
     decoder = make_decoder(replace(SMALL, self_similarity=False, coordinates=False))
     pictures = torch.zeros(1, 6, 4, 4, dtype=torch.float64)
     pictures[0, :, 1, 1] = make_pictures()[0, :, 0, 0]
@@ -281,7 +281,7 @@ def test_loss_is_that_of_captioning_plus_the_doubly_stochastic_term():
     assert attention.doubly_stochastic(torch.full((2, 6, 6), 1 / 6)) < 1e-10
 
 
-def test_trail_holds_the_mean_places_of_the_last_looks():
+def test_history_holds_the_mean_positions_of_the_last_maps():
     decoder, pictures = make_decoder(replace(SMALL, history=2)), make_pictures()
     state, where = decoder.start(pictures), attention.coordinates(2, 3).double()
     assert torch.equal(state.history, torch.zeros(4, 6).double())
@@ -294,7 +294,7 @@ def test_trail_holds_the_mean_places_of_the_last_looks():
 
 
 @pytest.mark.parametrize("without", [{"history": 0}, {"coordinates": False}])
-def test_without_trail_or_coordinates_there_is_no_short_way(without):
+def test_without_history_or_coordinates_there_is_no_short_way(without):
     decoder = make_decoder(replace(SMALL, **without))
     assert not any("history" in name for name, _ in decoder.named_parameters())
     assert decoder.unroll(make_pictures(), CAPTIONS).history.shape == (4, 5, 0)

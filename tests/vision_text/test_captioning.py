@@ -145,7 +145,7 @@ def test_teacher_forcing_is_stepping_with_the_true_words(wild):
     torch.testing.assert_close(wild(grids(2), captions, at), logits[at])
 
 
-def test_loss_is_the_mean_surprise_and_padding_changes_nothing(wild):
+def test_loss_is_the_mean_cross_entropy_and_padding_changes_nothing(wild):
     captions = torch.tensor([[START, 3, 4, END, PAD], [START, 5, END, PAD, PAD]])
     loss = caption_loss(wild, (grids(2), captions))
     chances = wild(grids(2), captions).softmax(dim=-1)

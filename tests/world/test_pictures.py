@@ -109,7 +109,7 @@ def test_inside_the_nearest_object_nothing_else_shines_through(scenes):
     assert differ.max() > 0.3  # the other objects are drawn, elsewhere
 
 
-def test_a_object_taken_away_changes_the_picture_where_it_was_seen(scenes):
+def test_an_object_taken_away_changes_the_picture_where_it_was_seen(scenes):
     with_it, seen = draw(scenes), masks(scenes)
     first = scenes.present.long().argmax(dim=1, keepdim=True)
     without = draw(scenes.replace(present=scenes.present.scatter(1, first, False)))
@@ -119,7 +119,7 @@ def test_a_object_taken_away_changes_the_picture_where_it_was_seen(scenes):
     assert changed[~gone].float().mean() < 0.05  # its edge and its shadow
 
 
-def test_a_objects_own_colour_is_what_one_sees_by_day():
+def test_an_objects_own_colour_is_what_one_sees_by_day():
     drawn = sample_scenes(300, generator=make_generator(3), slots=1)
     drawn = drawn.replace(night=torch.zeros(300, dtype=torch.bool))
     pictures, seen = draw(drawn), masks(drawn)

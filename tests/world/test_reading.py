@@ -20,30 +20,30 @@ CAPTIONS = captions(SCENES, per_scene=8, generator=make_generator(1), include_so
 
 def test_each_sentence_of_the_world_is_read_and_exact():
     for number in range(8):
-        judged = check_captions([told[number].split() for told in CAPTIONS], SCENES)
+        judged = check_captions([text[number].split() for text in CAPTIONS], SCENES)
         assert judged.parsed.all()
         assert judged.exact.all()
         assert torch.equal(judged.claimed, judged.correct)
 
 
 def test_every_form_and_type_comes_up():
-    sentences = [sentence.split() for told in CAPTIONS for sentence in told]
+    sentences = [sentence.split() for text in CAPTIONS for sentence in text]
     assert {parse(s).form for s in sentences} == {"inventory", "activity", "sound", "relation"}
     owners = [row for row in range(len(CAPTIONS)) for _ in range(8)]
     assert (check_captions(sentences, SCENES[owners]).claimed.sum(dim=0) > 20).all()
 
 
 def test_what_a_sentence_claims():
-    told = "two red hounds and a toad in the wood under the moon"
-    assert parse(told.split()) == Claims(
+    text = "two red hounds and a toad in the wood under the moon"
+    assert parse(text.split()) == Claims(
         "inventory", (Mention(2, "red", "dog"), Mention(1, None, "frog")), "forest", True
     )
-    told = "on a sunny day an orange ship is sailing at the beach"
-    assert parse(told.split()) == Claims(
+    text = "on a sunny day an orange ship is sailing at the beach"
+    assert parse(text.split()) == Claims(
         "activity", (Mention(1, "orange", "boat"),), "beach", False, action="sailing"
     )
-    told = "a red dog is to the left of a blue car in the city"
-    assert parse(told.split()) == Claims(
+    text = "a red dog is to the left of a blue car in the city"
+    assert parse(text.split()) == Claims(
         "relation", (Mention(1, "red", "dog"), Mention(1, "blue", "car")), "town", None,
         relation="left of",
     )  # fmt: skip
@@ -111,8 +111,8 @@ def lie(sentence, scene, rng):
             slots = [[t.slot for t in objects if (t.colour, t.category) == name] for name in names]
             true = {r for a, b, r in related(scene)[0] if a in slots[0] and b in slots[1]}
             false = [r for n, r in enumerate(RELATIONS) if n not in true]
-            said = re.sub("to the ", "", sentence)
-            return said.replace(claims.relation, rng.choice(false)), type
+            words = re.sub("to the ", "", sentence)
+            return words.replace(claims.relation, rng.choice(false)), type
     return None
 
 
@@ -130,12 +130,12 @@ def test_a_planted_lie_is_found_and_its_type_named(row, number, seed):
     planted = lie(CAPTIONS[row][number], SCENES[row], random.Random(seed))
     if planted is None:
         return
-    told, type = planted
-    judged = check_captions([told.split()], SCENES[row])
-    assert judged.parsed.all(), told
-    assert not judged.exact.any(), told
+    text, type = planted
+    judged = check_captions([text.split()], SCENES[row])
+    assert judged.parsed.all(), text
+    assert not judged.exact.any(), text
     column = TYPES.index(type)
-    assert judged.correct[0, column] < judged.claimed[0, column], (told, type)
+    assert judged.correct[0, column] < judged.claimed[0, column], (text, type)
 
 
 def test_an_inventory_must_name_everything():
@@ -143,9 +143,9 @@ def test_an_inventory_must_name_everything():
     scene = SCENES[row]
     one = scene.objects()[0][0]
     alone = scene.replace(present=torch.arange(4)[None] == one.slot)
-    (told,) = captions(alone, per_scene=1, generator=make_generator(0), forms=("inventory",))
-    assert check_captions([told[0].split()], alone).exact.all()
-    assert not check_captions([told[0].split()], scene).exact.any()
+    (text,) = captions(alone, per_scene=1, generator=make_generator(0), forms=("inventory",))
+    assert check_captions([text[0].split()], alone).exact.all()
+    assert not check_captions([text[0].split()], scene).exact.any()
 
 
 def test_naming_one_object_twice_does_not_make_up_for_another():

@@ -46,8 +46,8 @@ def facts_by_hand(objects):
 
 
 def test_relations_agree_with_reading_pair_by_pair(scenes):
-    for objects, told in zip(scenes.objects(), related(scenes), strict=True):
-        assert set(told) == facts_by_hand(objects)
+    for objects, listed in zip(scenes.objects(), related(scenes), strict=True):
+        assert set(listed) == facts_by_hand(objects)
 
 
 @pytest.mark.parametrize("number", range(len(RELATIONS)))

@@ -1,4 +1,4 @@
-"""Scenes with one sounding object of several, and their sound mixed from takes."""
+"""Scenes with one sounding object of several, and their sound mixed from recordings."""
 
 import pytest
 import torch

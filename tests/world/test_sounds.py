@@ -77,10 +77,10 @@ def test_short_and_long_timbres(category, seconds):
 def test_categories_can_be_told_by_the_nearest_mean_spectrum(played):
     half = EACH // 2
     means = torch.stack([bands(played[category][:half]).mean(dim=0) for category in CATEGORIES])
-    heard = torch.stack(
+    mix = torch.stack(
         [bands(played[category][half:]) for category in CATEGORIES]
     )  # (categories, sounds, bands)
-    guess = torch.cdist(heard, means).argmin(dim=-1)
+    guess = torch.cdist(mix, means).argmin(dim=-1)
     right = (guess == torch.arange(len(CATEGORIES))[:, None]).float().mean()
     assert right > 0.85  # chance is one in ten
 
@@ -154,23 +154,23 @@ def test_the_near_is_louder_than_the_far(scenes):
 
 
 def test_what_is_heard_is_the_sum_of_its_parts(scenes):
-    heard = render(scenes, seconds=0.5, generator=make_generator(4), noise=0.003)
+    mix = render(scenes, seconds=0.5, generator=make_generator(4), noise=0.003)
     generator = make_generator(4)
     parts = stems(scenes, seconds=0.5, generator=generator)
     around = ambiences(scenes, seconds=0.5, generator=generator)
     noise = 0.003 * torch.randn(12, 8000, generator=generator)
-    torch.testing.assert_close(heard, parts.sum(dim=1) + around + noise)
+    torch.testing.assert_close(mix, parts.sum(dim=1) + around + noise)
     torch.testing.assert_close(
-        heard, render(scenes, seconds=0.5, generator=make_generator(4), noise=0.003)
+        mix, render(scenes, seconds=0.5, generator=make_generator(4), noise=0.003)
     )
-    assert not torch.equal(heard, render(scenes, seconds=0.5, generator=make_generator(5)))
+    assert not torch.equal(mix, render(scenes, seconds=0.5, generator=make_generator(5)))
 
 
 def test_a_full_mix_does_not_clip():
     crowd = sample_scenes(10, generator=make_generator(0), least=4, sounding=1.0)
     crowd = crowd.replace(depth=torch.zeros_like(crowd.depth))
-    heard = render(crowd, seconds=0.5, generator=make_generator(0), noise=0.005)
-    assert heard.abs().max() < 1
+    mix = render(crowd, seconds=0.5, generator=make_generator(0), noise=0.005)
+    assert mix.abs().max() < 1
 
 
 def test_coloured_noise_keeps_to_its_band():

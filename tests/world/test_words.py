@@ -34,7 +34,7 @@ def scenes():
 
 
 @pytest.fixture(scope="module")
-def told(scenes):
+def texts(scenes):
     return captions(scenes, per_scene=6, generator=make_generator(1), include_sounds=True)
 
 
@@ -46,8 +46,8 @@ def mentions(caption):
         yield number, colour or None, canonical(word)
 
 
-def test_captions_name_only_what_is_there_in_its_colour_and_number(scenes, told):
-    for objects, sentences in zip(scenes.objects(), told, strict=True):
+def test_captions_name_only_what_is_there_in_its_colour_and_number(scenes, texts):
+    for objects, sentences in zip(scenes.objects(), texts, strict=True):
         for caption in sentences:
             found = list(mentions(caption))
             assert found, caption
@@ -56,8 +56,8 @@ def test_captions_name_only_what_is_there_in_its_colour_and_number(scenes, told)
                 assert number <= len(like), caption
 
 
-def test_captions_tell_scene_class_and_time_truly(scenes, told):
-    for index, sentences in enumerate(told):
+def test_captions_tell_scene_class_and_time_truly(scenes, texts):
+    for index, sentences in enumerate(texts):
         for caption in sentences:
             names = {canonical(word) for word in caption.split()}
             assert names & set(SCENE_CLASSES) <= {scenes.scene_class_name(index)}
@@ -67,22 +67,22 @@ def test_captions_tell_scene_class_and_time_truly(scenes, told):
             assert not (day and scenes.night[index]), caption
 
 
-def test_captions_tell_deeds_and_sounds_truly(scenes, told):
-    heard = 0
-    for objects, sentences in zip(scenes.objects(), told, strict=True):
+def test_captions_tell_actions_and_sounds_truly(scenes, texts):
+    count = 0
+    for objects, sentences in zip(scenes.objects(), texts, strict=True):
         for caption in sentences:
             if "flying" in caption:
                 assert any(obj.flying for obj in objects), caption
             for verb in set(caption.split()) & set(VERBS):
-                heard += 1
+                count += 1
                 assert any(t.category == VERBS[verb] and t.sounding for t in objects), caption
-    assert heard > 50
+    assert count > 50
 
 
-def test_captions_tell_relations_truly(scenes, told):
+def test_captions_tell_relations_truly(scenes, texts):
     """Read `a red dog is behind a blue car` and look for such a pair in the numbers."""
     seen = set()
-    for objects, sentences in zip(scenes.objects(), told, strict=True):
+    for objects, sentences in zip(scenes.objects(), texts, strict=True):
         for caption in sentences:
             relation = next((r for r in RELATIONS if r in caption), None)
             if relation is None:
@@ -110,18 +110,18 @@ def test_captions_of_a_scene_differ_and_sight_tells_no_sound(scenes):
 def test_captions_take_the_forms_that_are_asked_for(scenes):
     some = scenes[:60]
     for forms in (("inventory",), ("activity",), ("inventory", "activity")):
-        told = captions(some, per_scene=4, generator=make_generator(0), forms=forms)
-        assert {parse(caption.split()).form for each in told for caption in each} == set(forms)
-    told = captions(some, per_scene=4, generator=make_generator(0), forms=("relation",))
-    for each, alone in zip(told, (some.present.sum(dim=1) == 1).tolist(), strict=True):
+        texts = captions(some, per_scene=4, generator=make_generator(0), forms=forms)
+        assert {parse(caption.split()).form for each in texts for caption in each} == set(forms)
+    texts = captions(some, per_scene=4, generator=make_generator(0), forms=("relation",))
+    for each, alone in zip(texts, (some.present.sum(dim=1) == 1).tolist(), strict=True):
         if alone:  # nothing can be said of one object's relations
             assert {parse(caption.split()).form for caption in each} == {"inventory"}
 
 
 def test_inventories_go_from_left_to_right_if_asked(scenes):
     forms = ("inventory",)
-    told = captions(scenes, generator=make_generator(0), forms=forms, left_to_right=True)
-    for objects, each in zip(scenes.objects(), told, strict=True):
+    texts = captions(scenes, generator=make_generator(0), forms=forms, left_to_right=True)
+    for objects, each in zip(scenes.objects(), texts, strict=True):
         for caption in each:
             named = list(mentions(caption))
             scene_classes = [
@@ -131,8 +131,8 @@ def test_inventories_go_from_left_to_right_if_asked(scenes):
             assert scene_classes == sorted(scene_classes), caption
 
 
-def test_articles_and_spelling(told):
-    for caption in (caption for sentences in told for caption in sentences):
+def test_articles_and_spelling(texts):
+    for caption in (caption for sentences in texts for caption in sentences):
         assert re.fullmatch(r"[a-z]+( [a-z]+)*", caption), caption
         assert not re.search(r"\ba [aeiou]|\ban [^aeiou]", caption), caption
         assert not re.search(r"\b(\w+) \1\b|to the (above|below|in|behind)", caption), caption
