@@ -128,6 +128,7 @@ def notebook_faults(path: Path, names: set[str]) -> list[str]:
             faults += [f"{where}: {fault}" for fault in lost_lines(cell.source)]
         else:
             faults += [f"{where}: {fault}" for fault in code_faults(cell, names)]
+            faults += [f"{where}: {fault}" for fault in figure_faults(cell)]
             if before == "code":
                 faults.append(f"{where}: two code cells with no prose between them")
         before = cell.cell_type
@@ -150,6 +151,25 @@ def code_faults(cell, names: set[str]) -> list[str]:
             faults.append(f"defines {node.name}, which mmlib has")
         if isinstance(node, ast.Import | ast.ImportFrom) and "matplotlib" in ast.unparse(node):
             faults.append("imports matplotlib: mmlib.plotting draws")
+    return faults
+
+
+def figure_faults(cell) -> list[str]:
+    """Return what a cell's figures and sounds leave unsaid to those who do not see or hear them."""
+    meta, faults = cell.metadata.get("mystnb", {}), []
+    data = [output.get("data", {}) for output in cell.outputs]
+    if any(key.startswith("image/") for one in data for key in one):
+        alt, caption = (
+            meta.get("image", {}).get("alt", ""),
+            meta.get("figure", {}).get("caption", ""),
+        )
+        if len(alt.split()) < 3:
+            faults.append(f"its figure has no alternative text that says something: {alt!r}")
+        if not caption.strip():
+            faults.append("its figure has no caption")
+    sounds = ["".join(one.get("text/html", "")) for one in data if "<audio" in str(one)]
+    if any("aria-label=" not in sound for sound in sounds) and "figure" not in meta:
+        faults.append("its sound has no transcript")
     return faults
 
 
@@ -315,6 +335,33 @@ def test_a_faulty_notebook_is_found(tmp_path, cells, fault):
     nbformat.write(notebook, tmp_path / "faulty.ipynb")
     (found,) = notebook_faults(tmp_path / "faulty.ipynb", {"known"})
     assert fault in found
+
+
+@pytest.mark.parametrize(
+    ("data", "mystnb", "faults"),
+    [
+        ({"image/png": "aaaa"}, {}, ["no alternative text", "no caption"]),
+        ({"image/png": "aaaa"}, {"image": {"alt": "A bell that fades"}}, ["no caption"]),
+        (
+            {"image/png": "aaaa"},
+            {"image": {"alt": "plot.png"}, "figure": {"caption": "A bell."}},
+            ["no alternative text"],
+        ),
+        (
+            {"image/png": "aaaa"},
+            {"image": {"alt": "A bell that fades"}, "figure": {"caption": "A bell."}},
+            [],
+        ),
+        ({"text/html": "<audio controls></audio>"}, {}, ["no transcript"]),
+        ({"text/html": '<audio aria-label="A bell"></audio>'}, {}, []),
+    ],
+)
+def test_an_undescribed_figure_or_sound_is_found(data, mystnb, faults):
+    output = nbformat.v4.new_output("display_data", data=data)
+    cell = nbformat.v4.new_code_cell("draw()", metadata={"mystnb": mystnb}, outputs=[output])
+    found = figure_faults(cell)
+    assert len(found) == len(faults)
+    assert all(fault in text for fault, text in zip(faults, found, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ import mmlib
 from tools import colab
 
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = PROJECT["optional-dependencies"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, GROUPS = SETTINGS["project"], SETTINGS["dependency-groups"]
+GROUPED = [*PROJECT["optional-dependencies"].values(), *GROUPS.values()]
 
 
 def locked() -> dict[str, list[str]]:
@@ -26,7 +27,7 @@ def locked() -> dict[str, list[str]]:
     return versions
 
 
-ALL = sorted({*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)})
+ALL = sorted({*PROJECT["dependencies"], *(line for group in GROUPED for line in group)})
 
 
 @pytest.mark.parametrize("line", ALL)
@@ -45,7 +46,7 @@ def test_conda_installs_the_lock_and_nothing_of_its_own():
 
 
 def test_what_builds_the_book_holds_no_torch():
-    assert not [line for line in EXTRAS["book"] if "torch" in line]
+    assert not [line for line in GROUPS["book"] if "torch" in line]
 
 
 def test_one_version():
@@ -71,8 +72,7 @@ def not_shipped(files: list[str], patterns: list[str]) -> list[str]:
 def test_an_install_takes_all_files_of_the_package_along():
     files = [path for path in (ROOT / "mmlib").rglob("*") if path.is_file()]
     names = [path.relative_to(ROOT).as_posix() for path in files if path.suffix != ".pyc"]
-    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    assert not_shipped(names, patterns["package-data"]["mmlib"]) == []
+    assert not_shipped(names, SETTINGS["tool"]["setuptools"]["package-data"]["mmlib"]) == []
     assert not_shipped(["mmlib/a.py", "mmlib/b/c.csv"], ["**/*.txt"]) == ["mmlib/b/c.csv"]
 
 

@@ -3,14 +3,9 @@
 Makes an empty environment of Colab's Python, writes into it only the metadata (name and version) of
 the packages that Colab ships, and asks uv what installing mmlib would add. The answer must be mmlib
 alone: then nothing is downloaded beside it and no restart is asked for.
-
-``python tools/colab.py --run NOTEBOOK ...`` goes all the way: it installs Colab's own packages
-(6 GB, in _build/colab) and mmlib as a student would, and executes the notebooks there, each in an
-empty folder.
+The weekly workflow goes all the way and runs the chapters in Colab's own image.
 """
 
-import argparse
-import json
 import os
 import re
 import shutil
@@ -109,49 +104,7 @@ def would_install(source: Path, packages: dict[str, str] = COLAB) -> list[str]:
     return re.findall(r"^ \+ ([\w.-]+)", said, flags=re.M)
 
 
-def make_full_environment(folder: Path) -> Path:
-    """Install Colab's packages themselves and, anew each time, mmlib; return their Python."""
-    python = folder / "bin/python"
-    if not python.exists():
-        make_environment(folder, {})
-    uv_install(python, *(f"{name}=={version}" for name, version in COLAB.items()))
-    with tempfile.TemporaryDirectory() as copy:
-        uv_install(python, "--reinstall-package", "mmlib", copy_source(ROOT, Path(copy) / "source"))
-    return python
-
-
-def run(notebooks: list[Path], python: Path) -> None:
-    """Execute each notebook with the kernel of ``python``, in an empty folder.
-
-    Raises:
-        nbclient.exceptions.CellExecutionError: a cell failed.
-    """
-    from execute import execute  # of this folder; it needs nbclient, the proof above does not
-
-    with tempfile.TemporaryDirectory() as folder:
-        kernel = Path(folder) / "kernels" / "python3"
-        kernel.mkdir(parents=True)
-        command = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        spec = {"argv": command, "display_name": "Colab", "language": "python"}
-        (kernel / "kernel.json").write_text(json.dumps(spec))
-        os.environ["JUPYTER_PATH"] = folder
-        for path in notebooks:
-            empty = Path(tempfile.mkdtemp(dir=folder))
-            done = execute(Path(shutil.copy(path, empty)))
-            print(f"{path}: {done.seconds:.0f} s")
-
-
-def main() -> int:
-    """Prove it, or run notebooks; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", nargs="+", type=Path, metavar="NOTEBOOK")
-    if notebooks := parser.parse_args().run:
-        run(notebooks, make_full_environment(ROOT / "_build" / "colab"))
-        return 0
-    added = would_install(ROOT)
-    print(f"In Colab (Python {PYTHON}), installing mmlib adds: {', '.join(added)}")
-    return added != ["mmlib"]
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    ADDED = would_install(ROOT)
+    print(f"In Colab (Python {PYTHON}), installing mmlib adds: {', '.join(ADDED)}")
+    sys.exit(ADDED != ["mmlib"])

@@ -1,13 +1,14 @@
-"""The book, built once for all tests that look at it."""
+"""The book, built once for all tests that look at it, and a browser to look with."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tools.site_browser import find_chromium
+from tools import site_browser
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))  # the extensions are modules of the book
@@ -29,11 +30,11 @@ def book(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser() -> str:
-    """Return the path of a browser; without one skip, but in CI fail."""
-    path = find_chromium()
-    if path is None and os.environ.get("CI") == "true":
-        pytest.fail("CI must look at the book in a browser: install chromium")
-    if path is None:
+def browser() -> Iterator:
+    """Give a browser; without one skip, but in CI fail."""
+    if site_browser.find_chromium() is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("CI must look at the book in a browser: install chromium")
         pytest.skip("no Chromium or Chrome here: the book was not looked at in a browser")
-    return path
+    with site_browser.open_browser() as opened:
+        yield opened

@@ -6,9 +6,8 @@ import pytest
 
 from tools import address
 
-ROOT = Path(__file__).resolve().parents[2]
-FACTS = {"name": "new/book", "branch": "main", "version": "2.0", "previous": "old/course"}
-pytestmark = pytest.mark.site
+ROOT = Path(__file__).resolve().parent.parent
+FACTS = {"name": "new/book", "branch": "main", "previous": "old/course"}
 
 
 def test_the_repository_agrees_with_its_config():
@@ -19,18 +18,11 @@ def test_the_repository_agrees_with_its_config():
     ("before", "after"),
     [
         (
-            "https://colab.research.google.com/github/x/y/blob/dev/a.ipynb",
-            "https://colab.research.google.com/github/new/book/blob/main/a.ipynb",
-        ),
-        (
             '"mmlib @ git+https://github.com/x/y@v0.1.0"',
-            '"mmlib @ git+https://github.com/new/book@v2.0"',
+            '"mmlib @ git+https://github.com/new/book@main"',
         ),
-        ("git clone https://github.com/x/y.git", "git clone https://github.com/new/book.git"),
-        ('Homepage = "https://github.com/x/y"', 'Homepage = "https://github.com/new/book"'),
-        ("repository-code: https://github.com/x/y", "repository-code: https://github.com/new/book"),
+        ("git clone https://github.com/old/course", "git clone https://github.com/new/book"),
         ("see https://github.com/old/course/issues", "see https://github.com/new/book/issues"),
-        ("https://old.github.io/course/", "https://new.github.io/book/"),
         ("https://github.com/karolpiczak/ESC-50", "https://github.com/karolpiczak/ESC-50"),
         ("https://github.com/old/course-notes", "https://github.com/old/course-notes"),
     ],
