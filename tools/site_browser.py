@@ -1,7 +1,8 @@
 """Faults of a page of the built book that only a real browser sees.
 
-Accessibility by axe, requests to third-party hosts, errors and warnings in the console, a page wider
-than the screen, equations and widgets that were not drawn, pictures described by their file name.
+Accessibility by axe, requests to third-party hosts, errors and warnings in the console, a page that
+is wider than the screen, equations and widgets that were not drawn, pictures that are described by
+their file name.
 """
 
 import functools

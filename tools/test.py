@@ -24,7 +24,7 @@ STEPS = {  # name → (what it checks, command)
     ),
     "site": (
         "the built book, in a browser",
-        [*PYTEST, *TWO, "--dist", "loadfile", "tests/site", "-m", "site"],
+        [*PYTEST, *TWO, "tests/site", "-m", "site"],
     ),
     "notebooks": (
         "chapters, labs and homework, executed again, two at a time",

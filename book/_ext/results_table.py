@@ -106,8 +106,8 @@ def draw(result: dict, label: str) -> str:
     words = "; ".join(f"{who} {mean:.{min(digits, 2)}f}" for who, mean, _ in points)
     return (
         f'<figure class="dots"><div role="img" aria-label="{html.escape(f"{label}: {words}")}">'
-        f"{lines}</div><figcaption>{html.escape(label)}: from {low:g} on the left to {high:g} on "
-        "the right; the bar is the 95 % interval.</figcaption></figure>"
+        f"{lines}</div><figcaption>The column “{html.escape(label)}”, from {low:g} on the left to "
+        f"{high:g} on the right; the bar is the 95 % interval.</figcaption></figure>"
     )
 
 
