@@ -1,14 +1,83 @@
-"""Files: written whole or not at all, and listed without those that nobody put there on purpose."""
+"""Files: read as they should be, listed without the system's own, written whole or not at all."""
 
+import gzip
 import os
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 _SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini"}
+
+
+class DataError(ValueError):
+    """A file of data, or a table of files, that cannot be read; says which, why and what to do."""
+
+
+def read_text(path: str | os.PathLike, *, otherwise: str | None = None) -> str:
+    """Return a text in UTF-8, with or without a byte order mark, also one packed by gzip (.gz).
+
+    Args:
+        path: the file.
+        otherwise: the encoding of a file that is not UTF-8, such as ``"latin-1"``; None: an error.
+
+    Raises:
+        DataError: the file is missing, its packing is damaged, or a line is not UTF-8.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(
+            f"there is no {path}: this copy lacks that part, choose another or fetch the whole set"
+        )
+    raw = path.read_bytes()
+    try:
+        raw = gzip.decompress(raw) if path.suffix.casefold() == ".gz" else raw
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if otherwise:
+            return raw.decode(otherwise)
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}, line {line} is not UTF-8: save it as UTF-8 text") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is damaged ({error}): fetch it again") from error
+
+
+def read_lines(path: str | os.PathLike) -> list[str]:
+    """Return the lines of a text; only a line feed, or carriage return and line feed, ends one.
+
+    (``str.splitlines`` cuts at eight other marks, too, some of which occur within captions.)
+
+    Raises:
+        DataError: as ``read_text``.
+    """
+    return read_text(path).replace("\r\n", "\n").removesuffix("\n").split("\n")
+
+
+def check_text(value: object) -> str:
+    """Return ``value`` from a table, or raise ``TypeError`` if it is no text: ``null``, say."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} stands where a text should")
+    return value
+
+
+def check_present(paths: Sequence[Path], folder: Path) -> None:
+    """Raise ``DataError`` if there are no ``paths``, or if some are no files: how many, the first.
+
+    Args:
+        paths: as a table in ``folder`` names them; many rows may be about one file.
+        folder: of the data set.
+    """
+    named = dict.fromkeys(paths)
+    missing = [path for path in named if not path.is_file()]
+    if missing or not named:
+        first = f", the first is {missing[0]}" if missing else ""
+        raise DataError(
+            f"{folder} lacks {len(missing)} of the {len(named)} files in its table{first}: "
+            "remove the folder and fetch it again"
+        )
 
 
 def is_hidden(path: str | os.PathLike) -> bool:

@@ -1,6 +1,7 @@
-"""A file is written whole or not at all; files are listed without the system's own."""
+"""Texts are read as they are, files written whole or not at all and listed without strangers."""
 
 import errno
+import gzip
 import signal
 import subprocess
 import sys
@@ -8,7 +9,16 @@ import threading
 
 import pytest
 
-from mmlib.files import is_hidden, list_files, scratch_folder, written_whole
+from mmlib.files import (
+    DataError,
+    check_present,
+    is_hidden,
+    list_files,
+    read_lines,
+    read_text,
+    scratch_folder,
+    written_whole,
+)
 
 
 def test_the_new_file_takes_the_place_of_the_old_one(tmp_path):
@@ -119,3 +129,51 @@ def test_strangers_are_known(name):
 @pytest.mark.parametrize("name", ["a.wav", "deep/a.b.wav", "../a.wav", "./a", "_a", "MACOSX"])
 def test_what_somebody_put_there_is_not_hidden(name):
     assert not is_hidden(name)
+
+
+MARKS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # at which str.splitlines cuts, too
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "A.TXT.GZ"])
+def test_only_a_line_feed_ends_a_line_and_a_byte_order_mark_is_no_text(
+    name, encoding, end, tmp_path
+):
+    lines = [f"a{mark}b é" for mark in MARKS]
+    raw = "".join(line + end for line in lines).encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(raw) if name.lower().endswith("gz") else raw)
+    assert read_lines(tmp_path / name) == lines
+    assert read_text(tmp_path / name).startswith("a")
+
+
+def test_the_last_line_needs_no_end_and_may_be_empty(tmp_path):
+    for text, lines in (("a\nb", ["a", "b"]), ("a\n\n", ["a", ""]), ("", [""])):
+        (tmp_path / "a").write_text(text)
+        assert read_lines(tmp_path / "a") == lines
+
+
+def test_what_is_not_utf8_is_named_with_its_line_or_read_as_told(tmp_path):
+    (tmp_path / "a.txt").write_bytes("eins\nzwei\ndrei für\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"a.txt, line 3 is not UTF-8"):
+        read_text(tmp_path / "a.txt")
+    assert read_text(tmp_path / "a.txt", otherwise="latin-1") == "eins\nzwei\ndrei für\n"
+
+
+def test_a_missing_text_and_a_damaged_packing_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"there is no .*a.txt"):
+        read_text(tmp_path / "a.txt")
+    whole = gzip.compress(b"one two three\n" * 100)
+    for broken in (whole[: len(whole) // 2], whole[:5], b"no gzip", whole[:20] + b"?" + whole[21:]):
+        (tmp_path / "a.gz").write_bytes(broken)
+        with pytest.raises(DataError, match=r"a.gz is damaged"):
+            read_text(tmp_path / "a.gz")
+
+
+def test_files_that_a_table_names_and_are_not_there_are_counted(tmp_path):
+    (tmp_path / "a").touch()
+    check_present([tmp_path / "a", tmp_path / "a"], tmp_path)
+    with pytest.raises(DataError, match=r"lacks 1 of the 2 files in its table, the first is .*b:"):
+        check_present([tmp_path / "a", tmp_path / "b", tmp_path / "b"], tmp_path)
+    with pytest.raises(DataError, match="lacks 0 of the 0 files"):
+        check_present([], tmp_path)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmlib.data.download import locate
-from mmlib.data.photographs import PictureError, check_present, check_split
+from mmlib.data.photographs import check_split
+from mmlib.files import DataError, check_present, check_text, read_lines, read_text
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,14 @@ def flickr8k(split: str, folder: Path | None = None) -> list[CaptionedPicture]:
 
     Raises:
         DataSetError: the data set is neither here nor to be had.
-        PictureError: a list or a photograph is missing, a line of the captions cannot be read, or
+        DataError: a list or a photograph is missing, a line of the captions cannot be read, or
             a listed photograph has no caption.
         ValueError: ``split`` is none of the three.
     """
     check_split(split, ("train", "dev", "test"))
     folder = locate("flickr8k") if folder is None else folder
     text = folder / "Flickr8k_text"
-    listed = _lines(text / f"Flickr_8k.{split}Images.txt")
+    listed = [name for name in read_lines(text / f"Flickr_8k.{split}Images.txt") if name.strip()]
     captions = _flickr8k_captions(text / "Flickr8k.token.txt")
     found = [CaptionedPicture(folder / "Flicker8k_Dataset" / n, captions[n]) for n in listed]
     return _complete(found, folder)
@@ -58,24 +59,25 @@ def coco_captions(split: str, folder: Path | None = None) -> list[CaptionedPictu
 
     Raises:
         DataSetError: the data set is neither here nor to be had.
-        PictureError: the table or a photograph is missing, the table cannot be read, a caption
+        DataError: the table or a photograph is missing, the table cannot be read, a caption
             belongs to no photograph of the table, or a photograph has no caption.
         ValueError: ``split`` is neither.
     """
     check_split(split, ("train", "val"))
     folder = locate("coco") if folder is None else folder
     table = folder / "annotations" / f"captions_{split}2017.json"
-    _check_file(table)
     try:
-        record = json.loads(table.read_text(encoding="utf-8"))
+        record = json.loads(read_text(table))
         names = {image["id"]: image["file_name"] for image in record["images"]}
-        said = [(one["image_id"], one["caption"]) for one in record["annotations"]]
+        said = [(one["image_id"], check_text(one["caption"])) for one in record["annotations"]]
+    except DataError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
-        raise PictureError(f"{table} is damaged ({error!r}): fetch it again") from error
+        raise DataError(f"{table} is damaged ({error!r}): fetch it again") from error
     captions = defaultdict(tuple)
     for number, caption in said:
         if number not in names:
-            raise PictureError(
+            raise DataError(
                 f"{table} has a caption of the picture {number}, which its list of pictures "
                 "lacks: fetch it again"
             )
@@ -90,11 +92,13 @@ def coco_captions(split: str, folder: Path | None = None) -> list[CaptionedPictu
 def _flickr8k_captions(path: Path) -> dict[str, tuple[str, ...]]:
     """Return file name → captions from lines of the form ``name.jpg#number <tab> caption``."""
     captions = defaultdict(tuple)
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip():
+            continue
         key, tab, caption = line.partition("\t")
         name, hash_sign, _ = key.rpartition("#")
         if not (tab and hash_sign and name and caption.strip()):
-            raise PictureError(
+            raise DataError(
                 f"{path}, line {number} is {line[:40]!r}; it needs a name, #, a number, a tab and "
                 "a caption: fetch it again"
             )
@@ -102,22 +106,10 @@ def _flickr8k_captions(path: Path) -> dict[str, tuple[str, ...]]:
     return captions
 
 
-def _lines(path: Path) -> list[str]:
-    _check_file(path)
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise PictureError(
-            f"there is no {path}: this copy lacks that part, choose another or fetch the whole set"
-        )
-
-
 def _complete(found: list[CaptionedPicture], folder: Path) -> list[CaptionedPicture]:
     """Return ``found``, or raise if a photograph is missing or nobody described it."""
     check_present([one.path for one in found], folder)
     for one in found:
         if not one.captions:
-            raise PictureError(f"{one.path.name} has no caption in {folder}: fetch it again")
+            raise DataError(f"{one.path.name} has no caption in {folder}: fetch it again")
     return found

@@ -6,9 +6,9 @@ only the letters a to z count, so that ``don't`` becomes ``don t``. Digits go. A
 """
 
 import bz2
-import gzip
 import importlib.metadata
 import importlib.util
+import math
 import re
 import sys
 import unicodedata
@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmlib.data.download import DataSetError, locate
+from mmlib.files import DataError, list_files, read_lines, read_text
 
 Sentences = list[list[str]]
+
+_JUDGEMENT = ("simlex999", "human (mean)")  # the headings of how alike people found two words
 
 BUILTIN_PACKAGES = ("numpy", "scipy", "sklearn")  # mmlib needs them, so they are always there
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n\s*\n")
@@ -83,22 +86,26 @@ def wikipedia(folder: Path | None = None) -> Sentences:
 
     Raises:
         DataSetError: the data set is neither here nor to be had, or gensim is not installed.
+        DataError: a file is missing or damaged.
     """
     folder = locate("wikipedia") if folder is None else folder
     ready = folder / "articles.txt"
     if ready.exists():
-        return split_sentences(ready.read_text(encoding="utf-8"))
+        return split_sentences(read_text(ready))
     try:
         from gensim.corpora import wikicorpus
     except ImportError as error:
         raise DataSetError(
             "wikipedia: gensim takes the markup out of the articles: pip install gensim"
         ) from error
-    sentences = []
-    with bz2.open(folder / "enwiki-shortened.xml.bz2") as dump:
-        for _, text, _ in wikicorpus.extract_pages(dump, filter_namespaces=("0",)):
-            lines = wikicorpus.filter_wiki(text).splitlines()
-            sentences += split_sentences("\n".join(x for x in lines if len(x.split()) >= 20))
+    sentences, file = [], folder / "enwiki-shortened.xml.bz2"
+    try:
+        with bz2.open(file) as dump:
+            for _, text, _ in wikicorpus.extract_pages(dump, filter_namespaces=("0",)):
+                lines = wikicorpus.filter_wiki(text).split("\n")
+                sentences += split_sentences("\n".join(x for x in lines if len(x.split()) >= 20))
+    except (OSError, EOFError, SyntaxError) as error:  # a SyntaxError is that of the XML
+        raise DataError(f"{file} is missing or damaged ({error}): fetch it again") from error
     return sentences
 
 
@@ -112,15 +119,16 @@ def wikitext2(folder: Path | None = None) -> Sentences:
 def speeches(folder: Path | None = None) -> Sentences:
     """Return the inaugural and State of the Union addresses of the presidents of the US."""
     folder = locate("us-presidential-speeches") if folder is None else folder
-    files = [*folder.glob("inaugural/*.txt"), *folder.glob("state_union/*.txt")]
-    return _read(folder, sorted(files), split_sentences)
+    parts = (folder / "inaugural", folder / "state_union")
+    files = [file for part in parts for file in list_files(part, ".txt")]
+    return _read(folder, files, split_sentences)
 
 
 def captions(folder: Path | None = None) -> Sentences:
     """Return the English captions of Multi30K, training and validation, one sentence a line."""
     folder = locate("multi30k-captions") if folder is None else folder
-    files = sorted(folder.glob("data/task2/raw/*.en.gz"))
-    held_in = [path for path in files if path.name.startswith(("train", "val"))]
+    files = list_files(folder / "data/task2/raw", ".en.gz")
+    held_in = [path for path in files if path.name.casefold().startswith(("train", "val"))]
     return _read(folder, held_in, lambda text: split_sentences(text.replace("\n", "\n\n")))
 
 
@@ -143,16 +151,8 @@ def english_corpus() -> Sentences:
 
 def _read(folder: Path, paths: list[Path], split: Callable[[str], Sentences]) -> Sentences:
     if not paths:
-        raise DataSetError(f"{folder} holds none of the corpus's files: remove it, fetch it again")
-    sentences = []
-    for path in paths:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError:  # a few of the speeches
-            text = raw.decode("latin-1")
-        sentences += split(text)
-    return sentences
+        raise DataError(f"{folder} holds none of the corpus's files: remove it, fetch it again")
+    return [sentence for path in paths for sentence in split(read_text(path, otherwise="latin-1"))]
 
 
 @dataclass(frozen=True)
@@ -167,20 +167,34 @@ class WordPair:
 def word_pairs(name: str, folder: Path | None = None) -> list[WordPair]:
     """Return the word pairs of ``"wordsim353"`` (relatedness) or ``"simlex999"`` (similarity).
 
-    Words are in lower case, as in the corpora.
+    Words are in lower case, as in the corpora. The columns stand between tabs or commas, the words
+    in the first two; a line of headings may say which holds the judgement (``SimLex999`` or
+    ``Human (mean)``), else it is the third.
 
     Raises:
+        DataSetError: the data set is neither here nor to be had.
+        DataError: the file is missing, or a line is not two words and a number.
         ValueError: ``name`` is neither.
     """
     files = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
     if name not in files:
         raise ValueError(f"no word pairs are called {name!r}; there are {' and '.join(files)}")
     folder = locate("word-similarity-eval") if folder is None else folder
-    pairs = []
-    for line in (folder / files[name]).read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            first, second, similarity = line.lower().split("\t")
-            pairs.append(WordPair(first, second, float(similarity)))
+    path, pairs, column = folder / files[name], [], 2
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        cells = [cell.strip() for cell in line.lower().split("\t" if "\t" in line else ",")]
+        if not pairs and cells[0] in ("word1", "word 1"):
+            column = next((i for i, cell in enumerate(cells) if cell in _JUDGEMENT), column)
+            continue
+        try:
+            first, second, similarity = cells[0], cells[1], float(cells[column])
+        except (IndexError, ValueError):
+            first, second, similarity = "", "", math.nan
+        if not (first and second and math.isfinite(similarity)):
+            raise DataError(f"{path}, line {number} is {line!r}; it needs two words and a number")
+        pairs.append(WordPair(first, second, similarity))
     return pairs
 
 
@@ -188,13 +202,22 @@ def analogy_questions(folder: Path | None = None) -> dict[str, list[tuple[str, s
     """Return the analogies of Mikolov et al. 2013 by group: (a, b, c, d), a is to b as c is to d.
 
     Words are in lower case, as in the corpora.
+
+    Raises:
+        DataSetError: the data set is neither here nor to be had.
+        DataError: the file is missing, a line is not four words, or one stands before any group.
     """
     folder = locate("word-similarity-eval") if folder is None else folder
-    groups: dict[str, list[tuple[str, str, str, str]]] = {}
-    for line in (folder / "questions-words.txt").read_text(encoding="utf-8").splitlines():
+    path, groups, questions = folder / "questions-words.txt", {}, None
+    for number, line in enumerate(read_lines(path), start=1):
+        words = tuple(line.lower().split())
         if line.startswith(":"):
             questions = groups.setdefault(line[1:].strip(), [])
-        elif line:
-            a, b, c, d = line.lower().split()
-            questions.append((a, b, c, d))
+        elif words and (len(words) != 4 or questions is None):
+            raise DataError(
+                f"{path}, line {number} is {line!r}; it needs four words, below the name of a "
+                "group such as ': family'"
+            )
+        elif words:
+            questions.append(words)
     return groups

@@ -5,10 +5,10 @@ Z. Jackson et al., 2018. The addresses, licences and citations stand in ``catalo
 """
 
 import csv
+import io
 import math
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,18 +18,24 @@ from scipy.signal import resample_poly
 from torch import Tensor
 
 from mmlib.data.download import locate
-from mmlib.files import written_whole
-from mmlib.shapes import check_finite, check_floating, check_shape
+from mmlib.files import DataError, check_present, list_files, read_text, written_whole
+from mmlib.shapes import check_finite, check_floating, check_shape, check_whole
 
-
-class RecordingError(ValueError):
-    """An audio file, or the table of a data set, that cannot be read."""
+# formats in which a file that was cut short is told from a whole one, but for MP3
+_FORMATS = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3"}
+# what libsndfile notes of a file that is shorter than it says, such as "data : 9 (should be 5)"
+_CUT = re.compile(r"^ *(?:data|SSND|riff|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+_CUT_RF64 = "does not match value from 'ds64' chunk"
+_UNKNOWN = 2**31 - 2**16  # bytes, about: what a program writes which does not know the length yet
 
 
 def read_audio(
     path: str | os.PathLike, *, sample_rate: int | None = None, mono: bool = True
 ) -> tuple[Tensor, int]:
-    """Read the audio file ``path`` (WAV, FLAC, OGG and what else libsndfile knows).
+    """Read the audio file ``path``: WAV (also RF64 and W64), AIFF, AU, CAF, FLAC, OGG or MP3.
+
+    A file that was cut short is refused; only an MP3 file does not say how long it is. A WAV file
+    from a pipe, which says that it is endless, is read to its end.
 
     Args:
         path: the file.
@@ -43,9 +49,12 @@ def read_audio(
 
     Raises:
         FileNotFoundError: there is no such file.
-        RecordingError: the file is empty, cut short, damaged or no audio, or holds NaN.
+        DataError: the file is empty, cut short, damaged or of another format, or holds NaN.
+        ValueError: ``sample_rate`` is no whole number of 1 or more.
     """
     path = Path(path)
+    if sample_rate is not None:
+        sample_rate = check_whole(sample_rate, name="sample_rate")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     samples, rate = _decode(path)
@@ -62,35 +71,43 @@ def _decode(path: Path) -> tuple[Tensor, int]:
     remedy = "replace it with a fresh copy"
     try:
         with soundfile.SoundFile(path) as file:
-            # libsndfile reads a WAV file that was cut short without complaint, but notes it
-            short = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
             samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
+            kind, notes = file.format, file.extra_info
     except (soundfile.SoundFileError, RuntimeError) as error:
-        raise RecordingError(f"{path} is damaged or no audio file ({error}): {remedy}") from error
-    if short and int(short[1]) > int(short[2]):
-        raise RecordingError(
-            f"{path} is cut short: it has {short[2]} of the {short[1]} bytes it announces: {remedy}"
-        )
+        raise DataError(f"{path} is damaged or no audio file ({error}): {remedy}") from error
+    if kind not in _FORMATS:
+        raise DataError(f"{path} has the format {kind}, not one of {sorted(_FORMATS)}: convert it")
+    sizes = [(int(said), int(found)) for said, found in _CUT.findall(notes)]
+    cut = any(found < said and (said < _UNKNOWN or found >= _UNKNOWN) for said, found in sizes)
+    if cut or _CUT_RF64 in notes or (kind == "OGG" and not _ends(path)):
+        raise DataError(f"{path} is cut short, it says that it is longer: {remedy}")
     if len(samples) == 0:
-        raise RecordingError(f"{path} holds no samples: {remedy}")
+        raise DataError(f"{path} holds no samples: {remedy}")
     samples = torch.from_numpy(samples.T.copy())
     try:
         check_finite(samples, name=str(path))
     except ValueError as error:
-        raise RecordingError(str(error)) from error
+        raise DataError(str(error)) from error
     return samples, rate
+
+
+def _ends(path: Path) -> bool:
+    """Whether the last page of an Ogg file is whole and marked as the last (RFC 3533, 6)."""
+    content = path.read_bytes()
+    page = content[content.rfind(b"OggS") :]
+    head = 27 + page[26] if len(page) > 26 else len(page) + 1  # what stands before the data
+    return len(page) >= head + sum(page[27:head]) and bool(page[5] & 4)
 
 
 def resample(samples: Tensor, rate: int, new_rate: int) -> Tensor:
     """Return ``samples`` (..., time) taken ``new_rate`` instead of ``rate`` times a second.
 
     Raises:
-        ValueError: a rate is not above 0, or ``samples`` is empty.
+        ValueError: a rate is no whole number of 1 or more, or ``samples`` is empty.
     """
     check_shape(samples, "... time", name="samples")
-    check_floating(samples, name="samples")
-    if rate <= 0 or new_rate <= 0:
-        raise ValueError(f"cannot resample from {rate} to {new_rate} Hz: both must be above 0")
+    check_floating(samples, name="samples", bits=32)
+    rate, new_rate = check_whole(rate, name="rate"), check_whole(new_rate, name="new_rate")
     common = math.gcd(rate, new_rate)
     changed = resample_poly(samples.cpu().numpy(), new_rate // common, rate // common, axis=-1)
     return torch.from_numpy(changed).to(samples)
@@ -107,11 +124,13 @@ def write_audio(path: str | os.PathLike, samples: Tensor, rate: int) -> None:
         rate: samples per second.
 
     Raises:
-        ValueError: ``samples`` is empty, not finite, or louder than full scale.
+        ValueError: ``samples`` is empty, not finite, or louder than full scale, or ``rate`` is no
+            whole number of 1 or more.
         OSError: the disk refused.
     """
+    rate = check_whole(rate, name="rate")
     check_shape(samples, "... time", name="samples")
-    check_floating(samples, name="samples")
+    check_floating(samples, name="samples", bits=32)
     check_finite(samples, name="samples")
     peak = float(samples.abs().max())
     if peak > 1:
@@ -143,32 +162,34 @@ def esc50_clips(folder: Path | None = None) -> list[Esc50Clip]:
 
     Raises:
         DataSetError: the data set is neither here nor to be had.
-        RecordingError: a column or a sound that the table names is missing.
+        DataError: the table, a column or a sound that it names is missing, or a row is damaged.
     """
     folder = locate("esc50") if folder is None else folder
     table = folder / "meta" / "esc50.csv"
     official = (folder / "audio").is_dir()
     clips = []
-    with table.open(newline="", encoding="utf-8") as rows:
-        for row in csv.DictReader(rows):
-            try:
-                name = Path(row["filename"])
-                path = folder / "audio" / name
-                if not official:
-                    path = folder / "audio-flac" / name.with_suffix(".flac")
-                clips.append(
-                    Esc50Clip(
-                        path=path,
-                        fold=int(row["fold"]),
-                        target=int(row["target"]),
-                        category=row["category"],
-                        esc10=row["esc10"] == "True",
-                        source=row["src_file"],
-                    )
+    rows = csv.DictReader(io.StringIO(read_text(table), newline=""), strict=True)
+    try:
+        for row in rows:
+            path = folder / "audio" / row["filename"]
+            if not official:
+                path = folder / "audio-flac" / Path(row["filename"]).with_suffix(".flac")
+            clips.append(
+                Esc50Clip(
+                    path=path,
+                    fold=int(row["fold"]),
+                    target=int(row["target"]),
+                    category=row["category"],
+                    esc10=row["esc10"] == "True",
+                    source=row["src_file"],
                 )
-            except KeyError as missing:
-                raise RecordingError(f"{table} has no column {missing}: restore it") from missing
-    _check_present([clip.path for clip in clips], folder)
+            )
+    except KeyError as missing:
+        raise DataError(f"{table} has no column {missing}: restore it") from missing
+    except (ValueError, TypeError, csv.Error) as error:  # a short row ends in None
+        where = f"{table}, line {rows.line_num}"
+        raise DataError(f"{where} is damaged ({error}): restore it") from error
+    check_present([clip.path for clip in clips], folder)
     return clips
 
 
@@ -195,23 +216,13 @@ def spoken_digits(folder: Path | None = None) -> list[SpokenDigit]:
 
     Raises:
         DataSetError: the data set is neither here nor to be had.
-        RecordingError: there is no recording named ``digit_speaker_index.wav``.
+        DataError: there is no recording named ``digit_speaker_index.wav``.
     """
     folder = locate("free-spoken-digit-dataset") if folder is None else folder
     found = []
-    for path in (folder / "recordings").glob("*.wav"):
+    for path in list_files(folder / "recordings", ".wav"):
         if named := re.fullmatch(r"(\d)_([^_]+)_(\d+)", path.stem):
             found.append(SpokenDigit(path, int(named[1]), named[2], int(named[3])))
     if not found:
-        raise RecordingError(f"{folder} has no recordings/digit_speaker_index.wav: restore it")
+        raise DataError(f"{folder} has no recordings/digit_speaker_index.wav: restore it")
     return sorted(found, key=lambda one: (one.digit, one.speaker, one.index))
-
-
-def _check_present(paths: Sequence[Path], folder: Path) -> None:
-    missing = [path for path in paths if not path.is_file()]
-    if missing or not paths:
-        first = f", the first is {missing[0]}" if missing else ""
-        raise RecordingError(
-            f"{folder} lacks {len(missing)} of the {len(paths)} sounds in its table{first}: "
-            "remove the folder and fetch it again"
-        )

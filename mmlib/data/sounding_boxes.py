@@ -16,13 +16,10 @@ import torch
 from torch import Tensor
 
 from mmlib.data.download import locate
+from mmlib.files import DataError, check_text, read_lines, read_text
 from mmlib.shapes import check_finite, check_floating, check_shape
 
 _FLICKR_SIZE = 256  # pixels a side of the pictures in which Flickr-SoundNet's boxes were drawn
-
-
-class BoxError(ValueError):
-    """A file of boxes that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +42,23 @@ def vgg_sound_source(folder: Path | None = None) -> list[SoundingBoxes]:
 
     Raises:
         DataSetError: the data set is neither here nor to be had.
-        BoxError: the table is missing or damaged, or a clip has no box.
+        DataError: the table is missing or damaged, or a clip has no box.
     """
     folder = locate("sound-localization-annotations") if folder is None else folder
     table = folder / "vggss" / "vggss.json"
     try:
-        records = json.loads(table.read_text(encoding="utf-8"))
         return [
-            SoundingBoxes(one["file"], one["class"], _boxes(one["bbox"], one["file"]).clamp(0, 1))
-            for one in records
+            SoundingBoxes(
+                check_text(one["file"]),
+                check_text(one["class"]),
+                _boxes(one["bbox"], one["file"]).clamp(0, 1),
+            )
+            for one in json.loads(read_text(table))
         ]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BoxError(f"{table} is missing or damaged ({error}): fetch it again") from error
+    except DataError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{table} is damaged ({error}): fetch it again") from error
 
 
 def flickr_sound_source(path: Path) -> SoundingBoxes:
@@ -71,7 +73,7 @@ def flickr_sound_source(path: Path) -> SoundingBoxes:
         path: the file; its stem is the number of the picture on Flickr.
 
     Raises:
-        BoxError: the file is missing or damaged, or holds no box.
+        DataError: the file is missing or damaged, or holds no box.
     """
     try:
         drawn = [
@@ -80,7 +82,7 @@ def flickr_sound_source(path: Path) -> SoundingBoxes:
         ]
         return SoundingBoxes(path.stem, "", _boxes(drawn, path.stem).clamp(0, 1))
     except (OSError, ElementTree.ParseError, ValueError, TypeError) as error:
-        raise BoxError(f"{path} is missing or damaged ({error}): fetch it again") from error
+        raise DataError(f"{path} is missing or damaged ({error}): fetch it again") from error
 
 
 def flickr_test_names(folder: Path | None = None) -> list[str]:
@@ -91,14 +93,14 @@ def flickr_test_names(folder: Path | None = None) -> list[str]:
 
     Raises:
         DataSetError: the data set is neither here nor to be had.
-        BoxError: the list is missing or empty.
+        DataError: the list is missing or empty.
     """
     folder = locate("sound-localization-annotations") if folder is None else folder
     path = folder / "flickr-soundnet" / "test_list.txt"
-    names = path.read_text(encoding="utf-8").split() if path.is_file() else []
+    names = [Path(name.strip()).stem for name in read_lines(path) if name.strip()]
     if not names:
-        raise BoxError(f"{path} is missing or empty: fetch it again")
-    return [Path(name).stem for name in names]
+        raise DataError(f"{path} is empty: fetch it again")
+    return names
 
 
 def consensus_map(boxes: Tensor, *, size: int = 224, agree: int = 1) -> Tensor:

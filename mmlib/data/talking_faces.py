@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmlib.data.download import locate
-from mmlib.data.videos import VideoError
+from mmlib.files import DataError, list_files, read_lines
 
 RATE = 25_000  # of an alignment's times: steps per second
 _DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -55,16 +55,16 @@ def grid_clips(folder: Path | None = None) -> list[GridClip]:
 
     Raises:
         DataSetError: the data set is neither here nor to be had.
-        VideoError: there are no clips, or one has a name that is none of GRID's.
+        DataError: there are no clips, or one has a name that is none of GRID's.
     """
     folder = locate("grid") if folder is None else folder
-    paths = sorted(folder.rglob("*.mpg"))
+    paths = list_files(folder, ".mpg", deep=True)
     if not paths:
-        raise VideoError(f"{folder} has no clips *.mpg: remove the folder and fetch it again")
+        raise DataError(f"{folder} has no clips *.mpg: remove the folder and fetch it again")
     try:
-        return [GridClip(path, grid_words(path.stem.split("_")[-1])) for path in paths]
+        return [GridClip(path, grid_words(path.stem.split("_")[-1].lower())) for path in paths]
     except ValueError as error:
-        raise VideoError(f"{folder} has a clip that is not of GRID ({error}): remove it") from error
+        raise DataError(f"{folder} has a clip that is not of GRID ({error}): remove it") from error
 
 
 def read_alignment(path: Path) -> list[tuple[str, float, float]]:
@@ -73,14 +73,12 @@ def read_alignment(path: Path) -> list[tuple[str, float, float]]:
     ``sil`` is silence; ``sp`` a short pause.
 
     Raises:
-        VideoError: the file is missing, or a line is not ``begin end word``.
+        DataError: the file is missing, or a line is not ``begin end word``.
     """
-    if not path.is_file():
-        raise VideoError(f"there is no {path}: fetch the data set again")
     words = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         match = re.fullmatch(r"(\d+) (\d+) (\w+)", line.strip())
         if match is None:
-            raise VideoError(f"{path}, line {number} is {line!r}, not: begin end word")
+            raise DataError(f"{path}, line {number} is {line!r}, not: begin end word")
         words.append((match[3], int(match[1]) / RATE, int(match[2]) / RATE))
     return words

@@ -16,12 +16,10 @@ import soundfile
 import torch
 from torch import Tensor
 
+from mmlib.files import DataError
+
 _PACK, _END, _FIRST_STREAM, _SOUND = 0xBA, 0xB9, 0xBB, 0xC0  # the fourth byte of a start code
 _PACK_BYTES = 12  # from a pack's start code to the next one
-
-
-class VideoError(ValueError):
-    """A clip that cannot be read, whole or in part."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +37,23 @@ def read_video(path: str | os.PathLike) -> Video:
 
     Raises:
         FileNotFoundError: there is no such file.
-        VideoError: there are no pictures or no sound in it, or it is damaged.
+        DataError: there are no pictures or no sound in it, or it is cut short or damaged.
         ImportError: OpenCV is missing.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     frames, frame_rate = _read_frames(path)
-    packets = program_stream_sound(path.read_bytes())
+    try:
+        packets = program_stream_sound(path.read_bytes())
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     if not packets:
-        raise VideoError(f"{path} holds no sound, or is no MPEG program stream: choose another")
+        raise DataError(f"{path} holds no sound, or is no MPEG program stream: choose another")
     try:
         samples, sample_rate = soundfile.read(io.BytesIO(packets), dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
-        raise VideoError(f"the sound of {path} is damaged ({error}): fetch it again") from error
+        raise DataError(f"the sound of {path} is damaged ({error}): fetch it again") from error
     return Video(frames, frame_rate, torch.from_numpy(samples).mean(1), sample_rate)
 
 
@@ -63,7 +64,10 @@ def program_stream_sound(stream: bytes) -> bytes:
     number 0 with C0. Its length follows in two bytes, then a header, then the sound itself.
 
     Args:
-        stream: the whole file; one that is cut short gives what is complete in it.
+        stream: the whole file.
+
+    Raises:
+        DataError: the stream ends within a packet.
     """
     sound, place = [], stream.find(b"\0\0\1")
     while 0 <= place <= len(stream) - 6:
@@ -74,7 +78,9 @@ def program_stream_sound(stream: bytes) -> bytes:
             skip = _PACK_BYTES
         elif kind >= _FIRST_STREAM:
             skip = 6 + int.from_bytes(stream[place + 4 : place + 6], "big")
-            if kind == _SOUND and place + skip <= len(stream):
+            if place + skip > len(stream):
+                raise DataError("it is cut short within a packet: replace it with a fresh copy")
+            if kind == _SOUND:
                 sound.append(_without_header(stream[place + 6 : place + skip]))
         place = stream.find(b"\0\0\1", place + skip)
     return b"".join(sound)
@@ -107,6 +113,6 @@ def _read_frames(path: Path) -> tuple[Tensor, float]:
         frames.append(frame[..., ::-1])  # OpenCV gives blue, green, red
     film.release()
     if not frames:
-        raise VideoError(f"{path} holds no pictures, or is no video: fetch it again")
+        raise DataError(f"{path} holds no pictures, or is no video: fetch it again")
     # (frames, height, width, 3) → (frames, 3, height, width)
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous(), frame_rate

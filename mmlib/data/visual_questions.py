@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmlib.data.download import locate
-from mmlib.data.photographs import PictureError, check_present, check_split
+from mmlib.data.photographs import check_split
+from mmlib.files import DataError, check_present, check_text, read_lines, read_text
 
 
 @dataclass(frozen=True)
@@ -40,20 +41,22 @@ def easy_vqa(split: str, folder: Path | None = None) -> list[PictureQuestion]:
 
     Raises:
         DataSetError: the data set is neither here nor to be had.
-        PictureError: the questions are damaged, or a picture is missing.
+        DataError: the questions are damaged, or a picture is missing.
         ValueError: ``split`` is neither.
     """
     check_split(split, ("train", "test"))
     folder = locate("easy-VQA") if folder is None else folder
     part = folder / "easy_vqa" / "data" / split
-    table = part / "questions.json"
+    table, images = part / "questions.json", part / "images"
     try:
         found = [
-            PictureQuestion(question, answer, part / "images" / f"{int(number)}.png")
-            for question, answer, number in json.loads(table.read_text(encoding="utf-8"))
+            PictureQuestion(check_text(asked), check_text(answer), images / f"{int(number)}.png")
+            for asked, answer, number in json.loads(read_text(table))
         ]
-    except (OSError, ValueError, TypeError) as error:
-        raise PictureError(f"{table} is missing or damaged ({error}): fetch it again") from error
+    except DataError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{table} is damaged ({error}): fetch it again") from error
     check_present([one.picture for one in found], folder)
     return found
 
@@ -63,13 +66,11 @@ def easy_vqa_answers(folder: Path | None = None) -> tuple[str, ...]:
 
     Raises:
         DataSetError: the data set is neither here nor to be had.
-        PictureError: the list is missing.
+        DataError: the list is missing.
     """
     folder = locate("easy-VQA") if folder is None else folder
     path = folder / "easy_vqa" / "data" / "answers.txt"
-    if not path.is_file():
-        raise PictureError(f"there is no {path}: fetch the data set again")
-    return tuple(path.read_text(encoding="utf-8").split())
+    return tuple(answer.strip() for answer in read_lines(path) if answer.strip())
 
 
 def nlvr(split: str, folder: Path | None = None) -> list[PictureStatement]:
@@ -83,25 +84,21 @@ def nlvr(split: str, folder: Path | None = None) -> list[PictureStatement]:
 
     Raises:
         DataSetError: the data set is neither here nor to be had.
-        PictureError: the table is missing or damaged, or a statement has no picture.
+        DataError: the table is missing or damaged, or a statement has no picture.
         ValueError: ``split`` is none of these.
     """
     check_split(split, ("train", "dev", "test", "hidden"))
     folder = locate("nlvr") if folder is None else folder
     table = folder / "nlvr" / split / f"{split}.json"
-    if not table.is_file():
-        raise PictureError(
-            f"there is no {table}: this copy lacks that part, choose another or fetch the whole set"
-        )
     found = []
-    for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_lines(table), start=1):
         try:
             found.append(_statement(json.loads(line), table.parent / "images", split))
         except (ValueError, KeyError, TypeError) as error:
-            raise PictureError(f"{table}, line {number} is damaged ({error!r})") from error
+            raise DataError(f"{table}, line {number} is damaged ({error!r})") from error
     for one in found:
         if not one.pictures:
-            raise PictureError(f"{folder} has no picture of {one.identifier}: fetch it again")
+            raise DataError(f"{folder} has no picture of {one.identifier}: fetch it again")
     return found
 
 
@@ -111,4 +108,4 @@ def _statement(record: dict, images: Path, split: str) -> PictureStatement:
         raise ValueError(f"the label is {label!r}, neither true nor false")
     files = (images / record["directory"] / f"{split}-{identifier}-{k}.png" for k in range(6))
     pictures = tuple(file for file in files if file.is_file())
-    return PictureStatement(record["sentence"], label == "true", pictures, identifier)
+    return PictureStatement(check_text(record["sentence"]), label == "true", pictures, identifier)

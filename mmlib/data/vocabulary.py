@@ -8,14 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, repeat
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mmlib.files import written_whole
+from mmlib.files import read_text, written_whole
 
 
 def word_lists(sentences: Iterable[Iterable[str]]) -> list[Sequence[str]]:
@@ -58,6 +57,9 @@ class Vocabulary:
             raise ValueError("a vocabulary needs one word at least: is min_count too high?")
         if len(self.counts) != len(self.words):
             raise ValueError(f"there are {len(self.words)} words and {len(self.counts)} counts")
+        for word in self.words:
+            if not isinstance(word, str):
+                raise TypeError(f"the word {word!r} is not a string")
         if len(self._number_of) != len(self.words):
             raise ValueError(
                 f"the word {Counter(self.words).most_common(1)[0][0]!r} is there twice"
@@ -179,7 +181,7 @@ class Vocabulary:
             ValueError: the file is damaged or no vocabulary.
         """
         try:
-            record = json.loads(Path(path).read_text(encoding="utf-8"))
+            record = json.loads(read_text(path))
             return cls(tuple(record["words"]), tuple(record["counts"]), record["unknown"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(

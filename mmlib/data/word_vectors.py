@@ -4,9 +4,10 @@ The file format is word2vec's text format, which gensim, fastText and spaCy read
 line with the number of words and the length of a vector, then one line a word.
 """
 
+import codecs
 import os
 from collections.abc import Sequence
-from typing import TextIO
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -126,12 +127,10 @@ def load_text(path: str | os.PathLike[str]) -> WordVectors:
         FileNotFoundError: there is no such file.
         ValueError: the file is not in the format; the error names the line.
     """
-    with open(path, encoding="utf-8", newline="\n") as file:
+    with open(path, "rb") as file:
         try:
-            count, dim = _header(file.readline())
+            count, dim = _header(_decode(file.readline().removeprefix(codecs.BOM_UTF8), 1))
             words, values = _body(file, count=count, dim=dim)
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is not UTF-8 text: {error}") from error
         except ValueError as error:
             raise ValueError(f"{path}, {error}") from error
     return WordVectors(words, torch.from_numpy(values))
@@ -146,10 +145,17 @@ def _header(line: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _body(file: TextIO, *, count: int, dim: int) -> tuple[list[str], np.ndarray]:
+def _decode(line: bytes, number: int) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"line {number} is not UTF-8 text: {error.reason}") from error
+
+
+def _body(file: BinaryIO, *, count: int, dim: int) -> tuple[list[str], np.ndarray]:
     rows: dict[str, np.ndarray] = {}
     for number, line in enumerate(file, start=2):
-        word, *parts = line.rstrip().split(" ")
+        word, *parts = _decode(line, number).rstrip().split(" ")
         if len(rows) == count:
             raise ValueError(f"line {number}: line 1 promises {count} words, here is one more")
         if len(parts) != dim:

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from mmlib.data.captioned_pictures import coco_captions, flickr8k
-from mmlib.data.photographs import PictureError, read_picture
+from mmlib.data.photographs import read_picture
+from mmlib.files import DataError
 
 TOKENS = """\
 1_a.jpg#0\tA dog runs .
@@ -33,33 +34,47 @@ def test_flickr8k_is_read_in_the_order_of_its_list(flickr):
     assert read_picture(men.path).shape == (3, 8, 12)
 
 
+def test_a_byte_order_mark_and_a_line_separator_are_no_lines(flickr):
+    said = TOKENS.replace("A dog runs", "A dog\u2028runs")
+    (flickr / "Flickr8k_text/Flickr8k.token.txt").write_text("\ufeff" + said, encoding="utf-8")
+    _, dog = flickr8k("train", flickr)
+    assert dog.captions == ("A dog\u2028runs .", "The dog .")
+
+
+def test_captions_that_are_not_utf8_are_named_with_their_line(flickr):
+    raw = (TOKENS + "1_a.jpg#2\tA café .\n").encode("latin-1")
+    (flickr / "Flickr8k_text/Flickr8k.token.txt").write_bytes(raw)
+    with pytest.raises(DataError, match=r"Flickr8k.token.txt, line 5 is not UTF-8"):
+        flickr8k("train", flickr)
+
+
 def test_flickr8k_says_what_is_missing(flickr):
     with pytest.raises(ValueError, match="no split is called 'val'; there are train, dev, test"):
         flickr8k("val", flickr)
-    with pytest.raises(PictureError, match=r"there is no .*testImages.txt: this copy lacks"):
+    with pytest.raises(DataError, match=r"there is no .*testImages.txt: this copy lacks"):
         flickr8k("test", flickr)
     (flickr / "Flicker8k_Dataset/1_a.jpg").unlink()
-    with pytest.raises(PictureError, match=r"lacks 1 of the 2 pictures .* the first is .*1_a.jpg"):
+    with pytest.raises(DataError, match=r"lacks 1 of the 2 files .* the first is .*1_a.jpg"):
         flickr8k("train", flickr)
 
 
 def test_a_listed_picture_without_a_caption_is_refused(flickr):
     (flickr / "Flickr8k_text/Flickr8k.token.txt").write_text(TOKENS.replace("2_b", "2_c"))
-    with pytest.raises(PictureError, match=r"2_b.jpg has no caption"):
+    with pytest.raises(DataError, match=r"2_b.jpg has no caption"):
         flickr8k("train", flickr)
 
 
 @pytest.mark.parametrize("line", ["1_a.jpg A dog", "1_a.jpg\tA dog", "#0\tA dog", "1_a.jpg#2\t "])
 def test_a_line_that_is_no_caption_is_named(line, flickr):
     (flickr / "Flickr8k_text/Flickr8k.token.txt").write_text(TOKENS + line + "\n")
-    with pytest.raises(PictureError, match=r"token.txt, line 5 is .*it needs a name, #, a number"):
+    with pytest.raises(DataError, match=r"token.txt, line 5 is .*it needs a name, #, a number"):
         flickr8k("train", flickr)
 
 
 def test_a_damaged_photograph_is_found_when_it_is_read(flickr):
     (flickr / "Flicker8k_Dataset/1_a.jpg").write_bytes(b"half a photograph")
     _, dog = flickr8k("train", flickr)
-    with pytest.raises(PictureError, match=r"1_a.jpg is damaged or no picture"):
+    with pytest.raises(DataError, match=r"1_a.jpg is damaged, too large or no picture"):
         read_picture(dog.path)
 
 
@@ -87,20 +102,27 @@ def test_coco_is_read_by_identifier(tmp_path, paint):
     assert (bus.path.name, bus.captions) == ("7.jpg", ("A bus.", "One bus"))
 
 
+@pytest.mark.parametrize("caption", [None, 3, ["a bus"]])
+def test_a_caption_of_coco_that_is_no_text_is_refused(caption, tmp_path, paint):
+    write_coco(paint, tmp_path, [*SAID, (3, caption)])
+    with pytest.raises(DataError, match=r"captions_val2017.json is damaged .*where a text should"):
+        coco_captions("val", tmp_path)
+
+
 def test_coco_says_what_is_wrong(tmp_path, paint):
     with pytest.raises(ValueError, match="no split is called 'test'; there are train, val"):
         coco_captions("test", tmp_path)
-    with pytest.raises(PictureError, match=r"there is no .*captions_val2017.json: this copy lacks"):
+    with pytest.raises(DataError, match=r"there is no .*captions_val2017.json: this copy lacks"):
         coco_captions("val", tmp_path)
     write_coco(paint, tmp_path, [*SAID, (8, "Nobody knows this one.")])
-    with pytest.raises(PictureError, match="a caption of the picture 8, which its list of pictur"):
+    with pytest.raises(DataError, match="a caption of the picture 8, which its list of pictur"):
         coco_captions("val", tmp_path)
     write_coco(paint, tmp_path, SAID[:1])
-    with pytest.raises(PictureError, match=r"3.jpg has no caption"):
+    with pytest.raises(DataError, match=r"3.jpg has no caption"):
         coco_captions("val", tmp_path)
     write_coco(paint, tmp_path, SAID)
     (tmp_path / "val2017/7.jpg").unlink()
-    with pytest.raises(PictureError, match=r"lacks 1 of the 2 pictures"):
+    with pytest.raises(DataError, match=r"lacks 1 of the 2 files"):
         coco_captions("val", tmp_path)
 
 
@@ -108,7 +130,7 @@ def test_coco_says_what_is_wrong(tmp_path, paint):
 def test_a_damaged_table_of_coco_is_refused(content, tmp_path, paint):
     write_coco(paint, tmp_path, SAID)
     (tmp_path / "annotations/captions_val2017.json").write_text(content)
-    with pytest.raises(PictureError, match=r"captions_val2017.json is damaged"):
+    with pytest.raises(DataError, match=r"captions_val2017.json is damaged"):
         coco_captions("val", tmp_path)
 
 

@@ -21,6 +21,7 @@ from mmlib.data.corpora import (
     word_pairs,
 )
 from mmlib.data.download import DataSetError
+from mmlib.files import DataError
 
 
 def test_words_are_runs_of_the_letters_a_to_z():
@@ -102,7 +103,7 @@ def test_wikitext_is_read_from_the_parts_that_are_there(tmp_path):
 
 def test_an_empty_folder_is_named(tmp_path):
     for read in (speeches, captions, wikitext2):
-        with pytest.raises(DataSetError, match=rf"{tmp_path.name} holds none of the corpus"):
+        with pytest.raises(DataError, match=rf"{tmp_path.name} holds none of the corpus"):
             read(tmp_path)
 
 
@@ -156,3 +157,68 @@ def test_the_real_questions_are_all_there(real_data):
     assert len(word_pairs("simlex999", folder)) == 999
     groups = analogy_questions(folder)
     assert (len(groups), sum(map(len, groups.values()))) == (14, 19544)
+
+
+SIMLEX = "word1\tword2\tPOS\tSimLex999\tconc(w1)\nold\tNew\tA\t1.58\t2.72\nsmart\tclever\tA\t9\t3\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("simlex999.txt", SIMLEX),
+        ("simlex999.txt", "\ufeff" + SIMLEX.replace("\n", "\r\n")),
+        ("wordsim353.tsv", "Word 1\tWord 2\tHuman (mean)\nold\tnew\t1.58\nsmart\tclever\t9.0\n"),
+        (
+            "wordsim353.tsv",
+            "Word 1,Word 2,Human (mean),1,2\nold,new,1.58,1,2\nsmart,clever,9,9,9\n",
+        ),
+        ("wordsim353.tsv", "# no headings\nold\tnew\t1.58\n\nsmart\tclever\t9"),
+    ],
+)
+def test_word_pairs_are_read_in_every_official_layout(name, text, tmp_path):
+    (tmp_path / name).write_text(text, encoding="utf-8", newline="")
+    pairs = word_pairs(name.partition(".")[0], tmp_path)
+    assert [(p.first, p.second, p.similarity) for p in pairs] == [
+        ("old", "new", 1.58),
+        ("smart", "clever", 9),
+    ]
+
+
+@pytest.mark.parametrize("line", ["old\tnew", "old\tnew\tmuch", "old\tnew\tnan", "\tnew\t1", "old"])
+def test_a_damaged_line_of_word_pairs_is_named(line, tmp_path):
+    (tmp_path / "wordsim353.tsv").write_text(f"# Word 1\tWord 2\tHuman\na\tb\t1\n{line}\n")
+    with pytest.raises(DataError, match=r"wordsim353.tsv, line 3 is .*two words and a number"):
+        word_pairs("wordsim353", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["a b c d\n", ": family\na b c\n", ": family\na b c d e\n"])
+def test_a_damaged_line_of_analogies_is_named(text, tmp_path):
+    (tmp_path / "questions-words.txt").write_text(text)
+    with pytest.raises(DataError, match=r"questions-words.txt, line [12] is .*needs four words"):
+        analogy_questions(tmp_path)
+
+
+def test_a_truncated_or_missing_corpus_is_named(tmp_path):
+    folder = tmp_path / "data/task2/raw"
+    folder.mkdir(parents=True)
+    (folder / "train.1.en.gz").write_bytes(gzip.compress(b"a dog\n" * 999)[:-9])
+    with pytest.raises(DataError, match=r"train.1.en.gz is damaged"):
+        captions(tmp_path)
+    pytest.importorskip("gensim")
+    whole = bz2.compress(PAGE.encode())
+    for broken in (whole[:-30], b"no bz2", bz2.compress(PAGE.encode()[:-30])):
+        (tmp_path / "enwiki-shortened.xml.bz2").write_bytes(broken)
+        with pytest.raises(DataError, match=r"enwiki-shortened.xml.bz2 is missing or damaged"):
+            wikipedia(tmp_path)
+
+
+def test_names_in_upper_case_are_read_and_the_systems_own_files_are_not(tmp_path):
+    folder = tmp_path / "data/task2/raw"
+    folder.mkdir(parents=True)
+    (folder / "TRAIN.1.EN.GZ").write_bytes(gzip.compress(b"A dog"))
+    (folder / "._train.1.en.gz").write_bytes(b"no gzip")
+    assert captions(tmp_path) == [["a", "dog"]]
+    (tmp_path / "inaugural").mkdir()
+    (tmp_path / "inaugural/1.TXT").write_text("A speech.")
+    (tmp_path / "inaugural/._1.txt").write_text("a secret")
+    assert speeches(tmp_path) == [["a", "speech"]]

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlib.data.sounding_boxes import (
-    BoxError,
     consensus_map,
     flickr_sound_source,
     flickr_test_names,
     vgg_sound_source,
 )
+from mmlib.files import DataError
 
 TABLE = [
     {"file": "aaa_000032", "class": "elk bugling", "bbox": [[0.4, 0.25, 0.6, 0.75]]},
@@ -64,12 +64,12 @@ def test_the_table_is_read_and_its_wild_numbers_are_moved_to_the_edge(tmp_path):
     ],
 )
 def test_a_damaged_table_is_refused(tmp_path, content):
-    with pytest.raises(BoxError, match=r"vggss.json is missing or damaged .*fetch it again"):
+    with pytest.raises(DataError, match=r"vggss.json is damaged .*fetch it again"):
         vgg_sound_source(write_table(tmp_path, content))
 
 
 def test_a_missing_table_is_refused(tmp_path):
-    with pytest.raises(BoxError, match=r"vggss.json is missing or damaged"):
+    with pytest.raises(DataError, match=r"there is no .*vggss.json"):
         vgg_sound_source(tmp_path)
 
 
@@ -96,14 +96,14 @@ def test_three_annotators_in_xml_agree_by_the_papers_rule(tmp_path):
 )  # fmt: skip
 def test_damaged_xml_is_refused(tmp_path, content):
     (tmp_path / "1.xml").write_text(content)
-    with pytest.raises(BoxError, match=r"1.xml is missing or damaged"):
+    with pytest.raises(DataError, match=r"1.xml is missing or damaged"):
         flickr_sound_source(tmp_path / "1.xml")
-    with pytest.raises(BoxError, match=r"2.xml is missing or damaged"):
+    with pytest.raises(DataError, match=r"2.xml is missing"):
         flickr_sound_source(tmp_path / "2.xml")
 
 
 def test_the_test_list_is_read(tmp_path):
-    with pytest.raises(BoxError, match=r"test_list.txt is missing or empty"):
+    with pytest.raises(DataError, match=r"there is no .*test_list.txt"):
         flickr_test_names(tmp_path)
     (tmp_path / "flickr-soundnet").mkdir()
     (tmp_path / "flickr-soundnet/test_list.txt").write_text("2432219254.png\n2542659118.png\n")

@@ -3,7 +3,7 @@
 import pytest
 
 from mmlib.data.talking_faces import grid_clips, grid_words, read_alignment
-from mmlib.data.videos import VideoError
+from mmlib.files import DataError
 
 
 @pytest.mark.parametrize(
@@ -26,25 +26,25 @@ def test_other_names_are_refused(code):
 
 
 def test_clips_are_listed_in_folders_too(tmp_path):
-    with pytest.raises(VideoError, match=r"has no clips"):
+    with pytest.raises(DataError, match=r"has no clips"):
         grid_clips(tmp_path)
     (tmp_path / "s2").mkdir()
-    for name in ("s2/id2_vcd_swwp2s.mpg", "bbaf2n.mpg", "notes.txt"):
+    for name in ("s2/id2_vcd_swwp2s.MPG", "bbaf2n.mpg", "notes.txt", "._bbaf2n.mpg"):
         (tmp_path / name).touch()
     first, second = grid_clips(tmp_path)
     assert (first.path.name, first.words[0]) == ("bbaf2n.mpg", "bin")
     assert second.words == ("set", "white", "with", "p", "two", "soon")
     (tmp_path / "holiday.mpg").touch()
-    with pytest.raises(VideoError, match=r"a clip that is not of GRID .*'holiday'"):
+    with pytest.raises(DataError, match=r"a clip that is not of GRID .*'holiday'"):
         grid_clips(tmp_path)
 
 
 def test_an_alignment_is_read_in_seconds(tmp_path):
     path = tmp_path / "a.align"
-    with pytest.raises(VideoError, match=r"there is no .*a.align"):
+    with pytest.raises(DataError, match=r"there is no .*a.align"):
         read_alignment(path)
-    path.write_text("0 12500 sil\n12500 20000 bin\n")
+    path.write_text("\ufeff0 12500 sil\n12500 20000 bin\n", encoding="utf-8")
     assert read_alignment(path) == [("sil", 0.0, 0.5), ("bin", 0.5, 0.8)]
     path.write_text("0 12500 sil\n12500 bin\n")
-    with pytest.raises(VideoError, match=r"a.align, line 2 is '12500 bin', not: begin end word"):
+    with pytest.raises(DataError, match=r"a.align, line 2 is '12500 bin', not: begin end word"):
         read_alignment(path)

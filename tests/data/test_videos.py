@@ -10,7 +10,8 @@ import soundfile
 import torch
 
 from mmlib.data.talking_faces import grid_clips, grid_words, read_alignment
-from mmlib.data.videos import VideoError, program_stream_sound, read_video
+from mmlib.data.videos import program_stream_sound, read_video
+from mmlib.files import DataError
 
 PACK = bytes.fromhex("000001ba210001000180 1425".replace(" ", ""))
 END = bytes.fromhex("000001b9")
@@ -54,9 +55,11 @@ def test_without_sound_there_are_no_bytes(stream):
     assert program_stream_sound(stream) == b""
 
 
-def test_a_stream_cut_short_gives_its_whole_packets():
-    one = packet(0xC0, b"first", b"\x0f")
-    assert program_stream_sound(PACK + one + one[:-2]) == b"first"
+@pytest.mark.parametrize("kind", [0xC0, PICTURE])
+def test_a_stream_cut_short_within_a_packet_is_refused(kind):
+    one, last = packet(0xC0, b"first", b"\x0f"), packet(kind, b"last", b"\x0f")
+    with pytest.raises(DataError, match="cut short within a packet"):
+        program_stream_sound(PACK + one + last[:-2])
 
 
 def tone_as_mpeg(rate=44_100, frequency=440.0):
@@ -101,16 +104,16 @@ def test_pictures_and_sound_are_read(clip):
 def test_what_is_no_clip_is_refused(tmp_path, clip):
     with pytest.raises(FileNotFoundError, match=r"there is no file .*absent.mpg"):
         read_video(tmp_path / "absent.mpg")
-    with pytest.raises(VideoError, match=r"pictures.mpg holds no sound"):
+    with pytest.raises(DataError, match=r"pictures.mpg holds no sound"):
         read_video(tmp_path / "pictures.mpg")
     (tmp_path / "text.mpg").write_text("This is no video.")
-    with pytest.raises(VideoError, match=r"text.mpg holds no pictures, or is no video"):
+    with pytest.raises(DataError, match=r"text.mpg holds no pictures, or is no video"):
         read_video(tmp_path / "text.mpg")
     noise = packet(0xC0, b"this is no sound" * 20, b"\x0f") + END
     (tmp_path / "deaf.mpg").write_bytes(
         (tmp_path / "pictures.mpg").read_bytes().removesuffix(END) + noise
     )
-    with pytest.raises(VideoError, match=r"the sound of .*deaf.mpg is damaged"):
+    with pytest.raises(DataError, match=r"the sound of .*deaf.mpg is damaged"):
         read_video(tmp_path / "deaf.mpg")
 
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from mmlib.data.photographs import PictureError, read_picture
+from mmlib.data.photographs import read_picture
 from mmlib.data.visual_questions import easy_vqa, easy_vqa_answers, nlvr
+from mmlib.files import DataError
 
 QUESTIONS = [["what is the red shape?", "circle", 0], ["is there a circle?", "yes", 0]]
 
@@ -31,20 +32,22 @@ def test_easy_vqa_says_what_is_wrong(easy):
     data = easy / "easy_vqa/data"
     with pytest.raises(ValueError, match="no split is called 'val'; there are train, test"):
         easy_vqa("val", easy)
-    with pytest.raises(PictureError, match=r"train.questions.json is missing or damaged"):
+    with pytest.raises(DataError, match=r"there is no .*train.questions.json"):
         easy_vqa("train", easy)
     (data / "test/questions.json").write_text(json.dumps([*QUESTIONS, ["one more?", "no", 4]]))
-    with pytest.raises(PictureError, match=r"lacks 1 of the 2 pictures .*4.png"):
+    with pytest.raises(DataError, match=r"lacks 1 of the 2 files .*4.png"):
         easy_vqa("test", easy)
     (data / "answers.txt").unlink()
-    with pytest.raises(PictureError, match=r"there is no .*answers.txt"):
+    with pytest.raises(DataError, match=r"there is no .*answers.txt"):
         easy_vqa_answers(easy)
 
 
-@pytest.mark.parametrize("content", ["", "[[1, 2]]", '[["a", "b", "c"]]', "[3]"])
+@pytest.mark.parametrize(
+    "content", ["", "[[1, 2]]", '[["a", "b", "c"]]', "[3]", '[[null, "b", 1]]']
+)
 def test_damaged_questions_are_refused(content, easy):
     (easy / "easy_vqa/data/test/questions.json").write_text(content)
-    with pytest.raises(PictureError, match=r"questions.json is missing or damaged"):
+    with pytest.raises(DataError, match=r"questions.json is damaged"):
         easy_vqa("test", easy)
 
 
@@ -59,34 +62,41 @@ RECORD = {
 
 def write_nlvr(folder, *records):
     (folder / "nlvr/dev").mkdir(parents=True, exist_ok=True)
-    lines = [one if isinstance(one, str) else json.dumps(one) for one in records]
-    (folder / "nlvr/dev/dev.json").write_text("\n".join(lines) + "\n")
+    lines = [
+        one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in records
+    ]
+    (folder / "nlvr/dev/dev.json").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def test_nlvr_is_read_with_the_pictures_that_are_here(tmp_path, paint):
-    write_nlvr(tmp_path, RECORD, {**RECORD, "label": "false", "identifier": "12-4"})
+    said = "There is\u2028a tower ."
+    write_nlvr(
+        tmp_path, RECORD, {**RECORD, "label": "false", "identifier": "12-4", "sentence": said}
+    )
     for name in ("12-3-0", "12-3-4", "12-4-1"):
         paint(tmp_path / f"nlvr/dev/images/5/dev-{name}.png")
     true, false = nlvr("dev", tmp_path)
     assert (true.true, false.true, true.identifier) == (True, False, "12-3")
-    assert true.sentence == "There is a tower ."
+    assert (true.sentence, false.sentence) == ("There is a tower .", said)
     assert [path.name for path in true.pictures] == ["dev-12-3-0.png", "dev-12-3-4.png"]
 
 
 def test_nlvr_says_what_is_wrong(tmp_path):
     write_nlvr(tmp_path, RECORD)
-    with pytest.raises(PictureError, match=r"has no picture of 12-3"):
+    with pytest.raises(DataError, match=r"has no picture of 12-3"):
         nlvr("dev", tmp_path)
-    with pytest.raises(PictureError, match=r"there is no .*train.json: this copy lacks that part"):
+    with pytest.raises(DataError, match=r"there is no .*train.json: this copy lacks that part"):
         nlvr("train", tmp_path)
     with pytest.raises(ValueError, match="no split is called 'val'; there are train, dev, test, h"):
         nlvr("val", tmp_path)
 
 
-@pytest.mark.parametrize("bad", ["", "{}", "[1]", {**RECORD, "label": "maybe"}])
+@pytest.mark.parametrize(
+    "bad", ["", "{}", "[1]", {**RECORD, "label": "maybe"}, {**RECORD, "sentence": None}]
+)
 def test_a_damaged_line_is_named(bad, tmp_path):
     write_nlvr(tmp_path, RECORD, bad, RECORD)
-    with pytest.raises(PictureError, match=r"dev.json, line 2 is damaged"):
+    with pytest.raises(DataError, match=r"dev.json, line 2 is damaged"):
         nlvr("dev", tmp_path)
 
 

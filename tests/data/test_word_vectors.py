@@ -160,6 +160,17 @@ def test_a_damaged_file_is_refused_and_the_line_named(tmp_path, text, message):
         load_text(path)
 
 
+def test_a_byte_order_mark_and_a_carriage_return_are_no_words(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf2 1\r\na 1\r\nb 2\r\n")
+    assert load_text(tmp_path / "a.txt").words == ("a", "b")
+
+
+def test_a_line_that_is_not_utf8_is_named(tmp_path):
+    (tmp_path / "a.txt").write_bytes("2 1\na 1\né 2\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"a.txt, line 3 is not UTF-8"):
+        load_text(tmp_path / "a.txt")
+
+
 def test_no_such_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         load_text(tmp_path / "none.txt")
