@@ -19,7 +19,7 @@ floor 3
     homework           the checks that students run and CI runs
 
 floor 4
-    foundations        pretraining
+    foundations        modalities, pretraining
     vision_text        word2vec, captioning, attention, vqa
     vision_audio       spectrogram, soundnet, localization
 
