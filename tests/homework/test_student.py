@@ -80,7 +80,7 @@ def test_the_student_notebooks_are_current():
 
 def test_every_chapter_has_its_notebooks_and_every_notebook_its_chapter():
     for folder in (HOMEWORK, HOMEWORK / "solutions"):
-        assert {path.stem for path in folder.glob("*.ipynb")} >= set(chapter_names())
+        assert sorted(path.stem for path in folder.glob("*.ipynb")) == chapter_names()
 
 
 @pytest.mark.parametrize("chapter", chapter_names())

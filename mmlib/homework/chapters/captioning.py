@@ -1,218 +1,179 @@
-"""Homework on captions: from shifted words to the likeliest sentence of a decoder.
-
-The references are numpy's, written apart from ``mmlib.vision_text.captioning``; the tests hold them
-equal to torch and nltk. The mistakes that the hints explain stand in ``_captioning_mistakes``,
-``_decoder_mistakes`` and ``_bleu_mistakes``, those of the open exercise in
-``mmlib.homework.likeliest``.
-"""
-
-from collections import Counter
-from functools import partial
+"""Homework on captions: an LSTM step, the loss of a batch, clipped n-grams, a beam step."""
 
 import numpy as np
 
-from mmlib.homework.chapters import _bleu_mistakes as bleu_mistakes
-from mmlib.homework.chapters import _captioning_mistakes as mistakes
-from mmlib.homework.chapters import _decoder_mistakes as decoder_mistakes
-from mmlib.homework.comparing import compare
-from mmlib.homework.exercises import Case, Exercise
-from mmlib.homework.likeliest import judge_sentences, make_table, most_likely
-
-TABLES = 20  # of the open exercise
-_WORDS = ["a", "the", "red", "blue", "bird", "dog", "tree"]
+from mmlib.homework.exercise import exercise
 
 
-def _teacher_forcing(
-    captions: list[list[int]], start: int, end: int, pad: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the decoder reads and what it is to say, both (batch, time)."""
-    longest = max(map(len, captions)) + 1
-    inputs, targets = np.full((2, len(captions), longest), pad)
-    for row, words in enumerate(captions):
-        inputs[row, : len(words) + 1] = [start, *words]
-        targets[row, : len(words) + 1] = [*words, end]
-    return inputs, targets
+def _sigmoid(z):
+    return 1 / (1 + np.exp(-z))
 
 
-def _caption_loss(logits: np.ndarray, targets: np.ndarray, pad: int) -> float:
-    """Return the mean of −ln p(target) over all targets that are no padding."""
-    top = logits.max(axis=2, keepdims=True)
-    log_probs = logits - top - np.log(np.exp(logits - top).sum(axis=2, keepdims=True))
-    losses = -np.take_along_axis(log_probs, targets[..., None], axis=2)[..., 0]
-    return float(losses[targets != pad].mean())
-
-
-def _bleu(candidate: str, references: list[str], order: int) -> float:
-    """Return BLEU with orders up to ``order``, of one sentence, unsmoothed."""
-    words, others = candidate.split(), [reference.split() for reference in references]
-    logs = []
-    for n in range(1, order + 1):
-        found, *allowed = (_n_grams(sentence, n) for sentence in (words, *others))
-        most = {gram: max(counts[gram] for counts in allowed) for gram in found}
-        matches = sum(min(found[gram], most[gram]) for gram in found)
-        logs.append(np.log(matches / found.total()) if matches else -np.inf)
-    nearest = min(map(len, others), key=lambda length: (abs(length - len(words)), length))
-    return float(np.exp(min(0, 1 - nearest / len(words)) + np.mean(logs)))
-
-
-def _n_grams(words: list[str], n: int) -> Counter:
-    return Counter(zip(*(words[start:] for start in range(n)), strict=False))
-
-
-def _lstm_step(
-    word: np.ndarray, hidden: np.ndarray, cell: np.ndarray, weights: np.ndarray, bias: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the next hidden state and the next cell, both (dim,)."""
-    gates = (weights @ np.concatenate([word, hidden]) + bias).reshape(4, -1)
-    admit, forget, show = 1 / (1 + np.exp(-gates[[0, 1, 3]]))
-    cell = forget * cell + admit * np.tanh(gates[2])
-    return show * np.tanh(cell), cell
-
-
-def _beam_step(
-    scores: np.ndarray, finished: np.ndarray, log_probs: np.ndarray, end: int
-) -> np.ndarray:
-    """Return (sentence, word) of the best continuations, best first, (beam, 2)."""
-    onward = np.where(np.arange(log_probs.shape[1]) == end, 0, -np.inf)
-    total = scores[:, None] + np.where(finished[:, None] == 1, onward, log_probs)
-    best = np.argsort(-total, axis=None)[: len(scores)]
-    return np.stack(np.unravel_index(best, total.shape), axis=1)
-
-
-def _teacher_forcing_cases(rng: np.random.Generator) -> list[Case]:
-    """Captions of unlike lengths, the longest not in the first row; any numbers for the marks."""
-    cases = []
-    for lengths in ((3, 5, 2), (1, 4), (2, 6, 6, 3), (4, 3, 5)):
-        start, end, pad, *words = map(int, rng.permutation(np.arange(20)))
-        captions = [[int(w) for w in rng.choice(words, n)] for n in lengths]
-        inputs = {"captions": captions, "start": start, "end": end, "pad": pad}
-        cases.append(Case(inputs, np.stack(_teacher_forcing(**inputs))))
-    return cases
-
-
-def _caption_loss_cases(rng: np.random.Generator) -> list[Case]:
-    """Padding behind captions of unlike lengths; its number is any, and stands for no word."""
-    cases = []
-    for lengths, vocab in (((2, 5), 4), ((1, 3, 6), 7), ((4, 2, 7, 3), 5)):
-        pad = int(rng.integers(vocab))
-        targets = np.full((len(lengths), max(lengths)), pad)
-        for row, length in enumerate(lengths):
-            targets[row, :length] = rng.choice(np.delete(np.arange(vocab), pad), length)
-        inputs = {"logits": rng.normal(0, 2, (*targets.shape, vocab)), "targets": targets}
-        cases.append(Case(inputs | {"pad": pad}, _caption_loss(**inputs, pad=pad)))
-    return cases
-
-
-def _bleu_cases(rng: np.random.Generator) -> list[Case]:
-    """Three references each, some longer and some shorter; then repeated words, and no match."""
-    cases = []
-    for order, length, longer in (
-        (1, 6, (-1, 2, 4)),
-        (2, 6, (1, -3, 4)),
-        (2, 8, (-2, 3, 5)),
-        (3, 7, (1, -2, 3)),
-        (1, 5, (2, 4, 5)),
-        (4, 9, (2, -4, 6)),
-    ):
-        words = [str(word) for word in rng.choice(_WORDS, length)]
-        references = [_changed(words, more, rng) for more in rng.permutation(longer)]
-        if order < 3:
-            words[0] = "big"
-        cases.append((" ".join(words), references, order))
-    a, b, c, d = map(str, rng.permutation(_WORDS)[:4])
-    cases.append(
-        (f"{a} {a} {a} {b} {c} big", [f"{b} {d} {c}", f"{a} {b} {c}", f"{d} {a} {c} {d}"], 1)
-    )
-    cases.append((f"{a} {b}", [f"{b} {a}", f"{c} {b}"], 2))
+def _states(rng):
     return [
-        Case(inputs, _bleu(**inputs))
-        for values in cases
-        for inputs in [dict(zip(("candidate", "references", "order"), values, strict=True))]
+        {
+            "word": rng.normal(size=inputs),
+            "hidden": rng.normal(size=dim),
+            "cell": 2 * rng.normal(size=dim),
+            "weights": rng.normal(size=(4 * dim, inputs + dim)),
+            "bias": rng.normal(size=4 * dim),
+        }
+        for inputs, dim in ((1, 1), (3, 3), (4, 2), (2, 5))
     ]
 
 
-def _changed(words: list[str], more: int, rng: np.random.Generator) -> str:
-    """Return the words with one of them replaced, and ``more`` words at the end, or fewer."""
-    changed = [*words, *map(str, rng.choice(_WORDS, max(0, more)))]
-    changed[int(rng.integers(len(words)))] = "small"
-    return " ".join(changed[: len(words) + more])
-
-
-def _lstm_step_cases(rng: np.random.Generator) -> list[Case]:
-    """The hidden state is as long as the word's vector: a swap changes numbers, not shapes."""
-    cases = []
-    for dim in (3, 5, 4):
-        word, hidden, cell = rng.normal(size=(3, dim))
-        weights, bias = rng.normal(size=(4 * dim, 2 * dim)) * 0.7, rng.normal(size=4 * dim)
-        inputs = {"word": word, "hidden": np.tanh(hidden), "cell": cell}
-        inputs |= {"weights": weights, "bias": bias}
-        cases.append(Case(inputs, np.stack(_lstm_step(**inputs))))
-    return cases
-
-
-def _beam_step_cases(rng: np.random.Generator) -> list[Case]:
-    """Beams of several widths; at most one sentence is finished, in any place."""
-    cases = []
-    for beam, vocab in ((3, 7), (4, 9), (5, 8), (3, 12), (4, 8), (3, 8)):
-        end = int(rng.integers(vocab))
-        scores = -np.sort(rng.uniform(0.2, 3, beam))
-        log_probs = np.log(rng.dirichlet(np.full(vocab, 0.5), beam) + 1e-4)
-        done = 0 if vocab == 8 else int(rng.integers(beam))
-        finished = (np.arange(beam) == done).astype(int) * (vocab != 7)
-        log_probs[done, end] = -0.8 if vocab == 8 else -4
-        log_probs[done, end - 1] = -0.9
-        inputs = {"scores": scores, "finished": finished, "log_probs": log_probs, "end": end}
-        cases.append(Case(inputs, _beam_step(**inputs)))
-    return cases
-
-
-def _likeliest_sentence_cases(rng: np.random.Generator) -> list[Case]:
-    return [
-        Case(inputs, most_likely(**inputs)) for inputs in (make_table(rng) for _ in range(TABLES))
-    ]
-
-
-EXERCISES = (
-    Exercise(
-        "teacher_forcing",
-        "What it reads and what it is to say",
-        1,
-        _teacher_forcing_cases,
-        partial(compare, mistakes=mistakes.TEACHER_FORCING),
-    ),
-    Exercise(
-        "caption_loss",
-        "A loss that skips the padding",
-        2,
-        _caption_loss_cases,
-        partial(compare, mistakes=mistakes.CAPTION_LOSS),
-    ),
-    Exercise(
-        "bleu",
-        "How alike two sentences are",
-        2,
-        _bleu_cases,
-        partial(compare, mistakes=bleu_mistakes.BLEU),
-    ),
-    Exercise(
-        "lstm_step",
-        "Gate by gate",
-        3,
-        _lstm_step_cases,
-        partial(compare, mistakes=decoder_mistakes.LSTM_STEP),
-    ),
-    Exercise(
-        "beam_step",
-        "One step of beam search",
-        3,
-        _beam_step_cases,
-        partial(compare, mistakes=decoder_mistakes.BEAM_STEP),
-    ),
-    Exercise(
-        "likeliest_sentence",
-        "The likeliest sentence",
-        5,
-        _likeliest_sentence_cases,
-        judge_sentences,
-    ),
+@exercise(
+    points=3,
+    title="One step of an LSTM",
+    inputs=_states,
+    hints={
+        "The new hidden state was made of the old cell: compute c' first.": {"shown": "old"},
+        "h' = o c' lacks the tanh. (Show and Tell's equations have none; here it is o tanh c'.)": {
+            "squash": lambda cell: cell
+        },
+        "The bias is missing.": {"use_bias": 0},
+        "Input and forget gate are swapped: the order is i, f, g, o.": {"order": (1, 0, 2, 3)},
+        "Candidate and output gate are swapped: the order is i, f, g, o.": {"order": (0, 1, 3, 2)},
+        "The candidate went through a sigmoid: it is a tanh.": {"candidate": _sigmoid},
+    },
 )
+def lstm_step(
+    word, hidden, cell, weights, bias, *, order=(0, 1, 2, 3), candidate=np.tanh, squash=np.tanh,
+    use_bias=1, shown="new",
+):  # fmt: skip
+    """Return the next hidden state and cell, both (dim,)."""
+    gates = np.split(weights @ np.concatenate([word, hidden]) + use_bias * bias, 4)
+    i, f, g, o = (gates[k] for k in order)
+    new = _sigmoid(f) * cell + _sigmoid(i) * candidate(g)
+    return _sigmoid(o) * squash(new if shown == "new" else cell), new
+
+
+def _captions(rng):
+    """Captions of unlike length, 0 being the padding behind them."""
+    cases = []
+    for batch, time, vocab in ((2, 3, 4), (3, 5, 6), (4, 4, 5)):
+        targets = rng.integers(1, vocab, size=(batch, time))
+        lengths = np.r_[time, rng.integers(1, time, batch - 1)]
+        targets[np.arange(time) >= lengths[:, None]] = 0
+        logits = 3 * rng.normal(size=(batch, time, vocab))
+        cases.append({"logits": logits, "targets": targets, "pad": 0})
+    return cases
+
+
+@exercise(
+    points=2,
+    title="A loss that skips the padding",
+    inputs=_captions,
+    hints={
+        "The padding counts as a word: leave those positions out.": {
+            "mean": lambda loss, real: loss.mean()
+        },
+        "The padding's loss is left out, but its positions are still counted: divide by the number "
+        "of real words.": {"mean": lambda loss, real: loss[real].sum() / loss.size},
+        "The losses were added up: take the mean over the real words.": {
+            "mean": lambda loss, real: loss[real].sum()
+        },
+        "The mean was taken caption by caption: each word of the batch counts the same.": {
+            "mean": lambda loss, real: np.mean((loss * real).sum(axis=1) / real.sum(axis=1))
+        },
+        "This is the mean log-probability: the loss is its negative.": {"sign": -1},
+    },
+)
+def caption_loss(logits, targets, pad, *, sign=1, mean=lambda loss, real: loss[real].mean()):
+    """Return the mean cross-entropy over all positions whose target is not ``pad``."""
+    top = logits.max(axis=2, keepdims=True)
+    log_sum = np.log(np.exp(logits - top).sum(axis=2, keepdims=True)) + top
+    log_p = np.take_along_axis(logits - log_sum, targets[..., None], axis=2)[..., 0]
+    return mean(-sign * log_p, targets != pad)
+
+
+def _texts(rng):
+    """Words that recur, so that clipping matters; references of unlike length."""
+    cases = [{"candidate": [1, 1, 1, 1], "references": [[1, 2, 1], [1, 3]], "n": 1}]
+    for n in (1, 1, 2, 2, 2, 3):
+        texts = [rng.integers(3, size=size).tolist() for size in (8, *rng.integers(4, 9, 3))]
+        cases.append({"candidate": texts[0], "references": texts[1:], "n": n})
+    return cases
+
+
+def _grams(words, n):
+    return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+
+
+@exercise(
+    points=2,
+    title="Clipped n-gram precision",
+    inputs=_texts,
+    hints={
+        "The matches are not clipped: an n-gram counts at most as often as one reference has it.": {
+            "clip": lambda count, others: count if max(others) else 0
+        },
+        "Clipped by all references together: the one that has it most often decides.": {
+            "clip": lambda count, others: min(count, sum(others))
+        },
+        "Each n-gram counts once here, however often it matches.": {
+            "clip": lambda count, others: min(count, max(others), 1)
+        },
+        "This is the number of matches: divide by the number of the candidate's n-grams.": {
+            "total": lambda grams: 1
+        },
+        "Single words were counted: an n-gram is a run of n words.": (
+            lambda candidate, references, n: ngram_precision(candidate, references, 1)
+        ),
+    },
+)
+def ngram_precision(
+    candidate, references, n, *, clip=lambda count, others: min(count, max(others)), total=len
+):
+    """Return the share of the candidate's n-grams that match, clipped as BLEU clips."""
+    grams, others = _grams(candidate, n), [_grams(words, n) for words in references]
+    matches = [clip(grams.count(g), [o.count(g) for o in others]) for g in sorted(set(grams))]
+    return sum(matches) / total(grams)
+
+
+def _beams(rng):
+    """Beams of which some are finished; log-probabilities in their rows mean nothing."""
+    cases = []
+    for beam, vocab in ((1, 4), (2, 5), (3, 4), (3, 6), (4, 5), (4, 7), (5, 6)):
+        finished = (rng.random(beam) < 0.4).astype(int) * (beam > 1)
+        log_probs = np.log(rng.dirichlet(np.ones(vocab), size=beam))
+        cases.append({"scores": rng.normal(-3, 0.7, size=beam), "finished": finished})
+        cases[-1] |= {"log_probs": log_probs, "end": int(rng.integers(vocab))}
+    return cases
+
+
+@exercise(
+    points=3,
+    title="One step of beam search",
+    inputs=_beams,
+    hints={
+        "The scores so far were ignored: add them to the log-probabilities.": {"past": 0},
+        "Probabilities are multiplied, so log-probabilities are added, not multiplied.": {
+            "join": np.multiply
+        },
+        "Finished hypotheses go on: they have one continuation, end, at the same score.": {
+            "keep_finished": False
+        },
+        "Finished hypotheses were dropped: they stay, with the score that they have.": {
+            "drop_finished": True
+        },
+        "Each hypothesis kept one continuation: all continuations compete with each other.": {
+            "compete": False
+        },
+        "Row and word are swapped: the hypothesis comes first.": {"order": [1, 0]},
+    },
+)
+def beam_step(
+    scores, finished, log_probs, end, *, past=1, join=np.add, keep_finished=True,
+    drop_finished=False, compete=True, order=(0, 1),
+):  # fmt: skip
+    """Return the continuations that are kept, the best first: (hypothesis, word), (beam, 2)."""
+    total = join(past * scores[:, None], log_probs)  # (beam, vocab)
+    if keep_finished or drop_finished:
+        total[finished == 1] = -np.inf
+    if keep_finished and not drop_finished:
+        total[finished == 1, end] = scores[finished == 1]
+    if not compete:
+        total[total < total.max(axis=1, keepdims=True)] = -np.inf
+    best = np.argsort(-total.ravel(), kind="stable")[: len(scores)]
+    return np.stack(np.unravel_index(best, total.shape), axis=1)[:, list(order)]

@@ -1,155 +1,178 @@
-"""Homework on where a sound comes from: from a map of cosines to a localiser of one's own.
-
-The references are numpy's, written apart from ``mmlib.vision_audio.localization``; the tests hold
-them equal to torch's layers and autograd. The mistakes that the hints explain stand in
-``_localization_mistakes``.
-"""
-
-from functools import partial
+"""Homework on localising sounds: attention by cosine, the triplet loss, consensus IoU, its AUC."""
 
 import numpy as np
 
-from mmlib.homework.chapters import _localization_mistakes as mistakes
-from mmlib.homework.classifying import judge_classes
-from mmlib.homework.comparing import compare
-from mmlib.homework.exercises import Case, Exercise
-
-WORLDS, CLIPS, NEW = 2, 800, 120  # of the open exercise
-CELLS, FEATURES, KINDS, SENSORS, THINGS = 9, 20, 6, 24, 3
-ENOUGH = 0.85  # share of the cells that must be right there
+from mmlib.homework.exercise import exercise
 
 
-def _score_map(cells: np.ndarray, sound: np.ndarray) -> np.ndarray:
-    """Return the cosine of every cell with the sound, (rows, columns)."""
-    lengths = np.linalg.norm(cells, axis=-1) * np.linalg.norm(sound)
-    return cells @ sound / lengths
+def _unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def _attended(cells: np.ndarray, scores: np.ndarray, temperature: float) -> np.ndarray:
-    """Return the sum of the cells, weighted by the softmax of their scores, (dim,)."""
-    odds = np.exp((scores - scores.max()) / temperature)
-    return odds / odds.sum() @ cells
+def _softmax(scores):
+    weights = np.exp(scores - scores.max())
+    return weights / weights.sum()
 
 
-def _consensus_iou(heat: np.ndarray, votes: np.ndarray, threshold: float) -> float:
-    """Return the consensus IoU, where two votes make a pixel certain."""
-    agreed, claimed = np.minimum(votes / 2, 1), heat >= threshold
-    return float((agreed * claimed).sum() / (agreed.sum() + (claimed & (votes == 0)).sum()))
-
-
-def _pairs_gradient(scores: np.ndarray) -> np.ndarray:
-    """Return the gradient of the mean cross-entropy of both directions by the scores, (n, n)."""
-    count = len(scores)
-    odds = np.exp(scores - scores.max())
-    by_row, by_column = odds / odds.sum(1, keepdims=True), odds / odds.sum(0, keepdims=True)
-    return (by_row + by_column - 2 * np.eye(count)) / (2 * count)
-
-
-def _score_map_cases(rng: np.random.Generator) -> list[Case]:
-    """As many rows as columns as dimensions in one case: a swap of axes changes no shape there."""
+def _grids(rng):
+    """Rows and columns differ in number; the sound is like one of the cells."""
     cases = []
-    for rows, columns, dim in ((2, 3, 4), (4, 4, 4), (3, 5, 6)):
-        sizes = rng.uniform(0.5, 3, (rows, columns, 1))
-        inputs = {"cells": sizes * rng.normal(size=(rows, columns, dim))}
-        inputs["sound"] = 2 * rng.normal(size=dim)
-        cases.append(Case(inputs, _score_map(**inputs)))
+    for rows, columns, dim in ((2, 3, 4), (3, 2, 3), (4, 4, 5)):
+        cells = rng.normal(size=(rows, columns, dim)) * rng.uniform(0.3, 3, (rows, columns, 1))
+        cases.append({"cells": cells, "sound": 2 * cells[-1, 0] + rng.normal(size=dim)})
     return cases
 
 
-def _attended_cases(rng: np.random.Generator) -> list[Case]:
-    cases = []
-    for cells, dim, temperature in ((3, 3, 0.5), (6, 4, 0.2), (9, 9, 2.0)):
-        inputs = {"cells": rng.normal(size=(cells, dim)), "scores": rng.uniform(-1, 1, cells)}
-        inputs["temperature"] = temperature
-        cases.append(Case(inputs, _attended(**inputs)))
-    return cases
-
-
-def _consensus_iou_cases(rng: np.random.Generator) -> list[Case]:
-    """Three boxes that partly overlap; a few values lie exactly at the threshold."""
-    cases = []
-    for side, threshold in ((6, 0.5), (8, 0.4), (10, 0.6)):
-        votes = np.zeros((side, side), int)
-        for _ in range(3):
-            top, left = rng.integers(0, side // 3, 2)
-            votes[top : top + side // 2, left : left + side // 2 + 1] += 1
-        heat = np.clip(0.35 * (votes > 0) + 0.65 * rng.random((side, side)), 0, 1)
-        heat[1, :] = threshold
-        inputs = {"heat": heat, "votes": votes, "threshold": threshold}
-        cases.append(Case(inputs, _consensus_iou(**inputs)))
-    return cases
-
-
-def _pairs_gradient_cases(rng: np.random.Generator) -> list[Case]:
-    cases = []
-    for count in (2, 4, 7):
-        inputs = {"scores": 2 * rng.normal(size=(count, count))}
-        cases.append(Case(inputs, _pairs_gradient(**inputs)))
-    return cases
-
-
-def _find_sources_cases(rng: np.random.Generator) -> list[Case]:
-    """Three things of different kinds in nine cells, one sounds; nobody says which or where."""
-    return [_one_world(rng) for _ in range(WORLDS)]
-
-
-def _one_world(rng: np.random.Generator) -> Case:
-    looks = 4 * rng.normal(size=(KINDS, FEATURES)) / np.sqrt(FEATURES)
-    timbres = 2 * rng.normal(size=(KINDS, SENSORS))
-    hum = rng.normal(size=(4, SENSORS))
-    middle = 3 * rng.normal(size=FEATURES)
-
-    def film(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        kinds = np.argsort(rng.random((count, KINDS)), axis=1)[:, :THINGS]
-        where = np.argsort(rng.random((count, CELLS)), axis=1)[:, :THINGS]
-        pictures = middle + 0.3 * rng.normal(size=(count, CELLS, FEATURES))
-        size = rng.uniform(0.8, 1.3, (count, THINGS, 1))
-        pictures[np.arange(count)[:, None], where] += size * looks[kinds]
-        sounds = timbres[kinds[:, 0]] + rng.normal(size=(count, len(hum))) @ hum
-        return pictures, sounds + 0.3 * rng.normal(size=sounds.shape), where[:, 0]
-
-    pictures, sounds, _ = film(CLIPS)
-    new_pictures, new_sounds, truth = film(NEW)
-    inputs = {"pictures": pictures, "sounds": sounds}
-    return Case(inputs | {"new_pictures": new_pictures, "new_sounds": new_sounds}, truth)
-
-
-EXERCISES = (
-    Exercise(
-        "score_map",
-        "A map of cosines",
-        2,
-        _score_map_cases,
-        partial(compare, mistakes=mistakes.SCORE_MAP),
-    ),
-    Exercise(
-        "attended",
-        "What the sound sees",
-        2,
-        _attended_cases,
-        partial(compare, mistakes=mistakes.ATTENDED),
-    ),
-    Exercise(
-        "consensus_iou",
-        "Three people, one map",
-        3,
-        _consensus_iou_cases,
-        partial(compare, mistakes=mistakes.CONSENSUS_IOU),
-    ),
-    Exercise(
-        "pairs_gradient",
-        "What a batch of pairs teaches",
-        4,
-        _pairs_gradient_cases,
-        partial(compare, mistakes=mistakes.PAIRS_GRADIENT),
-    ),
-    Exercise(
-        "find_sources",
-        "A localiser of your own",
-        5,
-        _find_sources_cases,
-        partial(
-            judge_classes, enough=ENOUGH, mistakes=mistakes.FIND_SOURCES, advice=mistakes.ADVICE
-        ),
-    ),
+@exercise(
+    points=2,
+    title="Where the sound attends",
+    inputs=_grids,
+    hints={
+        "The cells were not scaled to length 1: a cosine has no lengths.": {
+            "scale_cells": lambda cells: cells
+        },
+        "The sound was not scaled to length 1: a cosine has no lengths.": {
+            "scale_sound": lambda sound: sound
+        },
+        "The ReLU is missing: cells that point away from the sound all get the score 0.": {
+            "relu": lambda scores: scores
+        },
+        "The softmax is missing: the weights of all cells must sum to 1.": {
+            "normalise": lambda scores: scores
+        },
+        "The scores were divided by their sum: use the softmax.": {
+            "normalise": lambda scores: scores / scores.sum()
+        },
+        "The softmax runs within each row: it runs over all cells of the picture.": {
+            "normalise": lambda scores: np.stack([_softmax(row) for row in scores])
+        },
+    },
 )
+def attention_map(
+    cells, sound, *, scale_cells=_unit, scale_sound=_unit, normalise=_softmax,
+    relu=lambda scores: np.maximum(0, scores),
+):  # fmt: skip
+    """Return the softmax over the cells of ReLU(cosine), (rows, columns)."""
+    return normalise(relu(scale_cells(cells) @ scale_sound(sound)))
+
+
+def _triplets(rng):
+    """Distances near and far; in the last batch their exponentials overflow."""
+    cases = []
+    for batch, dim, scale in ((1, 3, 1), (4, 4, 1), (6, 3, 1), (3, 4, 1000)):
+        z, own, other = scale * rng.normal(size=(3, batch, dim))
+        cases.append({"attended": z, "own": own, "other": other})
+    return cases
+
+
+def _shares(near, far):
+    half = np.tanh((near - far) / 2) / 2  # never overflows
+    return 0.5 + half, 0.5 - half
+
+
+def _overflowing(near, far):
+    return np.exp(near) / (np.exp(near) + np.exp(far)), np.exp(far) / (np.exp(near) + np.exp(far))
+
+
+@exercise(
+    points=3,
+    title="The triplet loss of the unsupervised network",
+    inputs=_triplets,
+    hints={
+        "Exponentials of large distances overflow: divide numerator and denominator by one.": {
+            "shares": _overflowing
+        },
+        "Own and other sound are swapped: the own sound's share must become 0.": {"swap": True},
+        "The distances were squared: take the norm itself.": {
+            "distance": lambda x: (x**2).sum(axis=1)
+        },
+        "These are sums of absolute differences: take the Euclidean norm.": {
+            "distance": lambda x: np.abs(x).sum(axis=1)
+        },
+        "Only the own sound's share is in the loss: add the square of the other's share minus 1.": {
+            "of_other": 0
+        },
+        "The shares were not squared.": {"power": 1},
+        "The batch was added up: take the mean.": {"mean": np.sum},
+    },
+)
+def triplet_loss(
+    attended, own, other, *, shares=_shares, swap=False, of_other=1, power=2, mean=np.mean,
+    distance=lambda x: np.linalg.norm(x, axis=1),
+):  # fmt: skip
+    """Return the mean of d₊² + (d₋ - 1)², d being the softmax of both distances."""
+    d_own, d_other = shares(distance(attended - own), distance(attended - other))
+    if swap:
+        d_own, d_other = d_other, d_own
+    return mean(d_own**power + of_other * np.abs(d_other - 1) ** power)
+
+
+def _votes(rng):
+    """Boxes of three people that overlap in part; a heat map that is exact at the threshold."""
+    cases = []
+    for size in (5, 6, 8, 9):
+        votes = np.zeros((size, size), dtype=int)
+        for _ in range(3):
+            top, left = rng.integers(0, size - 3, 2)
+            votes[top : top + 3, left : left + 3] += 1
+        heat = np.round(rng.random((size, size)) * 0.6 + 0.3 * (votes > 0), 1)
+        cases.append({"heat": heat, "votes": votes, "threshold": 0.5})
+    return cases
+
+
+@exercise(
+    points=3,
+    title="Consensus IoU",
+    inputs=_votes,
+    hints={
+        "A pixel that one person marked counts half: g = min(1, votes / 2).": {"needed": 1},
+        "Two people are enough: g is at most 1.": {"most": np.inf},
+        "All three people were asked for: two are enough.": {"needed": 3},
+        "The claimed pixels that nobody marked are missing in the denominator.": {"false": 0},
+        "The whole claimed set stands in the denominator: count only its pixels without a vote.": {
+            "nobody": lambda votes: votes >= 0
+        },
+        "Values equal to the threshold are claimed, too.": {"claim": np.greater},
+    },
+)
+def consensus_iou(
+    heat, votes, threshold, *, needed=2, most=1, false=1, claim=np.greater_equal,
+    nobody=lambda votes: votes == 0,
+):  # fmt: skip
+    """Return Σ_A g / (Σ g + the number of claimed pixels that nobody marked), one number."""
+    agreed, claimed = np.minimum(votes / needed, most), claim(heat, threshold)
+    false_claims = false * (claimed & nobody(votes)).sum()
+    return agreed[claimed].sum() / (agreed.sum() + false_claims)
+
+
+@exercise(
+    points=2,
+    title="The success curve and its area",
+    inputs=lambda rng: [{"ious": rng.beta(2, 2, size=n)} for n in (3, 10, 25, 40)],
+    hints={
+        "The area is a sum without the step: each threshold is 0.05 from the next.": {
+            "area": lambda success: success.sum()
+        },
+        "These are rectangles: both ends count half (the trapezoidal rule).": {
+            "area": lambda success: success.sum() / 20
+        },
+        "This is the mean over the thresholds: the area is asked for, by trapezoids.": {
+            "area": np.mean
+        },
+        "This is the share of pictures below the threshold: success is at least the threshold.": {
+            "succeeds": np.less
+        },
+        "The success is asked for at the threshold 0.5.": {"at": 6},
+        "The mean IoU is no success rate: count the pictures at or above 0.5.": lambda ious: (
+            ious.mean(),
+            localization_auc(ious)[1],
+        ),
+    },
+)
+def localization_auc(
+    ious, *, succeeds=np.greater_equal, at=10,
+    area=lambda success: (success[1:] + success[:-1]).sum() / 2 / 20,
+):  # fmt: skip
+    """Return the success rate at 0.5 and the area under it for 0, 0.05, …, 1."""
+    success = succeeds(ious, 0.05 * np.arange(21)[:, None]).mean(axis=1)
+    return success[at], area(success)

@@ -1,175 +1,179 @@
-"""Homework on SoundNet: from the sizes of its layers to a student that teaches itself.
-
-The references are numpy's, written apart from ``mmlib.vision_audio.soundnet``; the tests hold them
-equal to torch's layers and autograd and to scipy. The mistakes that the hints explain stand in
-``_soundnet_mistakes`` and ``_student_mistakes``.
-"""
-
-from functools import partial
+"""Homework on SoundNet: lengths inside it, its loss with two teachers, a layer, a gradient."""
 
 import numpy as np
 
-from mmlib.homework.chapters import _soundnet_mistakes as mistakes
-from mmlib.homework.chapters import _student_mistakes as student_mistakes
-from mmlib.homework.classifying import judge_classes
-from mmlib.homework.comparing import compare, compare_extremes
-from mmlib.homework.exercises import Case, Exercise
-
-WORLDS, VIDEOS, KINDS, NEW = 2, 600, 8, 120  # of the open exercise
-ENOUGH = 0.85  # share of the names that must be right there
-_SENSORS = 40  # numbers that describe a sound there
+from mmlib.homework.exercise import exercise
 
 
-def _layer_lengths(time: int, kernels: list[int], strides: list[int]) -> np.ndarray:
-    """Return the steps after each layer that is padded by half its kernel at both ends."""
-    lengths = []
+def _softmax(logits):
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+@exercise(
+    points=1,
+    title="The length of a sound inside the network",
+    inputs=lambda rng: [
+        {
+            "time": int(rng.integers(300, 900)),
+            "kernels": rng.integers(3, 17, size=layers).tolist(),
+            "strides": rng.integers(1, 4, size=layers).tolist(),
+        }
+        for layers in (1, 2, 3, 4, 4, 4)
+    ],
+    hints={
+        "The padding is missing: half a kernel of zeros at both ends.": {"ends": 0},
+        "Padded at one end only.": {"ends": 1},
+        "The first position is missing: + 1.": {"first": 0},
+        "A kernel that hangs over the end does not count: round down.": {
+            "whole": lambda length, stride: -(-length // stride)
+        },
+        "Each layer gets what the one before has made, not the waveform.": {"chain": False},
+        "The kernel's own length was not subtracted.": {"covered": 0},
+    },
+)
+def layer_lengths(
+    time, kernels, strides, *, ends=2, first=1, chain=True, covered=1,
+    whole=lambda length, stride: length // stride,
+):  # fmt: skip
+    """Return how many steps each layer has, (layers,)."""
+    lengths, now = [], time
     for kernel, stride in zip(kernels, strides, strict=True):
-        time = (time + 2 * (kernel // 2) - kernel) // stride + 1
-        lengths.append(time)
+        now = whole(now + ends * (kernel // 2) - covered * kernel, stride) + first
+        lengths.append(now)
+        now = now if chain else time
     return np.array(lengths)
 
 
-def _divergence(teacher: np.ndarray, logits: np.ndarray) -> float:
-    """Return the mean over the batch of KL(teacher ‖ softmax(logits)), with 0 log 0 = 0."""
-    student = _softmax(logits)
-    sure = np.where(teacher > 0, teacher, 1.0)
-    return float(np.mean(np.sum(teacher * (np.log(sure) - np.log(student)), axis=1)))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return odds / odds.sum(axis=-1, keepdims=True)
-
-
-def _hear(wave: np.ndarray, filters: np.ndarray, biases: np.ndarray, stride: int) -> np.ndarray:
-    """Return the rectified strided correlation with zero padding, (channels, steps)."""
-    kernel = filters.shape[1]
-    padded = np.pad(wave, kernel // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, kernel)[::stride]
-    return np.maximum(0, filters @ frames.T + biases[:, None])
-
-
-def _student_gradient(features: np.ndarray, weights: np.ndarray, teacher: np.ndarray) -> np.ndarray:
-    """Return the gradient of the mean divergence, over batch and steps, by the head's weights."""
-    error = _softmax(features @ weights) - teacher[:, None]  # (batch, steps, classes)
-    batch, steps = error.shape[:2]
-    return np.einsum("btd,btc->dc", features, error) / (batch * steps)
-
-
-def _layer_lengths_cases(rng: np.random.Generator) -> list[Case]:
-    """Odd and even kernels, several strides, lengths that do not divide."""
+def _videos(rng):
+    """Distributions of two teachers, with classes that they rule out, and the student's logits."""
     cases = []
-    for layers in (1, 2, 3, 4, 7):
-        kernels = [int(k) for k in rng.choice([4, 5, 8, 9, 16, 33], layers)]
-        kernels[0], kernels[-1] = (8, 5) if layers > 1 else (16, 16)
-        strides = [int(s) for s in rng.choice([2, 3, 4], layers)]
-        time = int(rng.integers(20_000, 60_000)) * 2 + 1
-        inputs = {"time": time, "kernels": kernels, "strides": strides}
-        cases.append(Case(inputs, _layer_lengths(**inputs)))
+    for batch, objects, scenes in ((1, 3, 2), (4, 5, 5), (6, 3, 4)):
+        case = {}
+        for name, classes in (("objects", objects), ("scenes", scenes)):
+            case[name] = rng.dirichlet(np.ones(classes), size=batch)
+            case[name][0] = np.eye(classes)[rng.integers(classes)]
+            case[f"{name[:-1]}_logits"] = 2 * rng.normal(size=(batch, classes))
+        cases.append({key: case[key] for key in sorted(case, key=lambda key: "logits" in key)})
     return cases
 
 
-def _divergence_cases(rng: np.random.Generator) -> list[Case]:
-    """Teachers that doubt, and one that is sure: it gives some classes no chance at all."""
-    cases = []
-    for batch, classes, sure in ((1, 3, False), (4, 5, False), (6, 4, False), (3, 5, True)):
-        teacher = _softmax(2 * rng.normal(size=(batch, classes)))
-        if sure:
-            teacher[:, rng.permutation(classes)[:2]] = 0
-            teacher /= teacher.sum(axis=1, keepdims=True)
-        inputs = {"teacher": teacher, "logits": 2 * rng.normal(size=(batch, classes))}
-        cases.append(Case(inputs, _divergence(**inputs)))
-    return cases
+def _divergence(p, q):
+    return np.where(p > 0, p * np.log(np.where(p > 0, p, 1) / q), 0)
 
 
-def _hear_cases(rng: np.random.Generator) -> list[Case]:
-    cases = []
-    for time, channels, kernel, stride in ((20, 2, 4, 2), (41, 3, 6, 3), (33, 5, 8, 4)):
-        inputs = {"wave": rng.normal(size=time), "filters": rng.normal(size=(channels, kernel))}
-        inputs |= {"biases": rng.normal(size=channels), "stride": stride}
-        cases.append(Case(inputs, _hear(**inputs)))
-    return cases
-
-
-def _student_gradient_cases(rng: np.random.Generator) -> list[Case]:
-    """Features are as many as classes in one case: a swap of axes changes no shape there."""
-    cases = []
-    for batch, steps, dim, classes in ((1, 2, 3, 4), (4, 3, 4, 4), (5, 2, 6, 3)):
-        inputs = {"features": rng.normal(size=(batch, steps, dim))}
-        inputs |= {"weights": rng.normal(size=(dim, classes))}
-        inputs["teacher"] = _softmax(2 * rng.normal(size=(batch, classes)))
-        cases.append(Case(inputs, _student_gradient(**inputs)))
-    return cases
-
-
-def _name_sounds_cases(rng: np.random.Generator) -> list[Case]:
-    """Loud nuisance hides what sounds; the teacher, who sees, is unsure and names nothing."""
-    return [_one_world(rng) for _ in range(WORLDS)]
-
-
-def _one_world(rng: np.random.Generator) -> Case:
-    timbres = rng.normal(size=(KINDS, _SENSORS))
-    nuisance = rng.normal(size=(14, _SENSORS))
-    offset = 10 * rng.normal(size=_SENSORS)
-
-    def sounds(kinds: np.ndarray) -> np.ndarray:
-        loud = 3 * rng.normal(size=(len(kinds), len(nuisance))) @ nuisance
-        return offset + timbres[kinds] + loud + 0.3 * rng.normal(size=(len(kinds), _SENSORS))
-
-    sounding, beside = rng.integers(KINDS, size=(2, VIDEOS))
-    seen = np.eye(KINDS)[sounding] + (rng.random(VIDEOS) < 0.5)[:, None] * np.eye(KINDS)[beside]
-    blurred = seen + 0.15 * rng.random((VIDEOS, KINDS))
-    names = rng.permutation(KINDS)
-    shown, asked = rng.permutation(np.arange(KINDS).repeat(2)), rng.integers(KINDS, size=NEW)
-    inputs = {
-        "sounds": sounds(sounding),
-        "teacher": blurred / blurred.sum(axis=1, keepdims=True),
-        "few_sounds": sounds(shown),
-        "few_names": names[shown],
-        "new_sounds": sounds(asked),
-    }
-    return Case(inputs, names[asked])
-
-
-EXERCISES = (
-    Exercise(
-        "layer_lengths",
-        "How long a sound is inside",
-        2,
-        _layer_lengths_cases,
-        partial(compare, mistakes=mistakes.LAYER_LENGTHS),
-    ),
-    Exercise(
-        "divergence",
-        "How far from the teacher",
-        2,
-        _divergence_cases,
-        partial(
-            compare_extremes,
-            mistakes=mistakes.DIVERGENCE,
-            breakdowns=mistakes.DIVERGENCE_BREAKDOWNS,
-        ),
-    ),
-    Exercise(
-        "hear", "The first layer, by hand", 3, _hear_cases, partial(compare, mistakes=mistakes.HEAR)
-    ),
-    Exercise(
-        "student_gradient",
-        "What the student is told",
-        4,
-        _student_gradient_cases,
-        partial(compare, mistakes=student_mistakes.STUDENT_GRADIENT),
-    ),
-    Exercise(
-        "name_sounds",
-        "A student of your own",
-        5,
-        _name_sounds_cases,
-        partial(
-            judge_classes,
-            enough=ENOUGH,
-            mistakes=student_mistakes.NAME_SOUNDS,
-            advice=student_mistakes.ADVICE,
-        ),
-    ),
+@exercise(
+    points=3,
+    title="The divergence from two teachers",
+    inputs=_videos,
+    hints={
+        "0 log 0 gives NaN: a class with p = 0 adds nothing.": {
+            "terms": lambda p, q: p * np.log(p / q)
+        },
+        "This is the cross-entropy: the divergence also has the term p log p.": {
+            "terms": lambda p, q: -p * np.log(q)
+        },
+        "Student and teacher are swapped in the divergence.": {
+            "terms": lambda p, q: q * np.log(q / np.maximum(p, 1e-300))
+        },
+        "The sign is wrong: a divergence is never negative.": {
+            "terms": lambda p, q: -_divergence(p, q)
+        },
+        "The scenes' teacher was left out.": {"of_scenes": 0},
+        "The two divergences were averaged: the loss is their sum.": {
+            "of_objects": 0.5,
+            "of_scenes": 0.5,
+        },
+        "The batch was added up: take the mean over the videos.": {"mean": np.sum},
+        "The mean was also taken over the classes: add these up.": {
+            "terms": lambda p, q: _divergence(p, q) / p.shape[1]
+        },
+    },
 )
+def two_teacher_loss(
+    objects, scenes, object_logits, scene_logits, *, terms=_divergence, of_objects=1, of_scenes=1,
+    mean=np.mean,
+):  # fmt: skip
+    """Return the mean of KL(objects ‖ student) + KL(scenes ‖ student) over the batch."""
+    from_objects = terms(objects, _softmax(object_logits)).sum(axis=1)
+    from_scenes = terms(scenes, _softmax(scene_logits)).sum(axis=1)
+    return mean(of_objects * from_objects + of_scenes * from_scenes)
+
+
+def _waves(rng):
+    return [
+        {
+            "wave": rng.normal(size=time),
+            "filters": rng.normal(size=(channels, kernel)),
+            "biases": rng.normal(size=channels),
+            "stride": stride,
+        }
+        for time, channels, kernel, stride in ((20, 1, 4, 1), (41, 3, 6, 2), (64, 4, 8, 3))
+    ]
+
+
+@exercise(
+    points=3,
+    title="The first layer on the raw waveform",
+    inputs=_waves,
+    hints={
+        "The wave was not padded: kernel / 2 zeros in front and behind.": {"before": 0, "after": 0},
+        "The wave was padded in front only.": {"after": 0},
+        "The filters were turned round: networks do not (np.convolve does).": {"turn": -1},
+        "The bias is missing.": {"bias": 0},
+        "The ReLU is missing: keep what is positive.": {"activation": lambda x: x},
+        "The bias was added after the ReLU.": {"late": True},
+        "The stride was ignored.": {"step": lambda stride: 1},
+    },
+)
+def first_layer(
+    wave, filters, biases, stride, *, before=1, after=1, turn=1, bias=1, late=False,
+    activation=lambda x: np.maximum(0, x), step=lambda stride: stride,
+):  # fmt: skip
+    """Return ReLU(convolution + bias), (channels, steps)."""
+    half = filters.shape[1] // 2
+    padded = np.pad(wave, (before * half, after * half))
+    pieces = np.lib.stride_tricks.sliding_window_view(padded, 2 * half)[:: step(stride)]
+    sums, biases = filters[:, ::turn] @ pieces.T, bias * biases[:, None]
+    return activation(sums) + biases if late else activation(sums + biases)
+
+
+def _heads(rng):
+    return [
+        {
+            "features": rng.normal(size=(batch, steps, dim)),
+            "weights": rng.normal(size=(dim, classes)),
+            "teacher": rng.dirichlet(np.ones(classes), size=batch),
+        }
+        for batch, steps, dim, classes in ((1, 2, 2, 3), (4, 3, 3, 3), (5, 4, 2, 5))
+    ]
+
+
+@exercise(
+    points=4,
+    title="The gradient of the student's head",
+    inputs=_heads,
+    hints={
+        "The sign is wrong: the derivative by a logit is q - p.": {"sign": -1},
+        "The teacher is missing: the derivative by a logit is q - p.": {"of_teacher": 0},
+        "The softmax is missing: q is the softmax of the logits.": {"softmax": lambda x: x},
+        "The sum over clips and steps was not divided: the loss is a mean.": {"mean": False},
+        "Divided by the clips only: the loss is a mean over clips and steps.": (
+            lambda features, weights, teacher: (
+                student_gradient(features, weights, teacher) * features.shape[1]
+            )
+        ),
+        "The features were averaged over the steps first: each step has its own softmax.": (
+            lambda features, weights, teacher: student_gradient(
+                features.mean(axis=1, keepdims=True), weights, teacher
+            )
+        ),
+    },
+)
+def student_gradient(
+    features, weights, teacher, *, sign=1, of_teacher=1, softmax=_softmax, mean=True
+):
+    """Return the gradient of the mean divergence by the head's weights, (dim, classes)."""
+    error = softmax(features @ weights) - of_teacher * teacher[:, None]  # (batch, steps, classes)
+    total = np.einsum("btd,btc->dc", features, error)
+    return sign * total / (error[..., 0].size if mean else 1)

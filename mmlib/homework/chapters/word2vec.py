@@ -1,186 +1,167 @@
-"""Homework on word2vec: from pairs of neighbours to vectors that know which words are alike.
-
-The references are numpy's, written apart from ``mmlib.vision_text.word2vec``; the tests hold them
-equal to torch's autograd, scipy and gensim. The mistakes that the hints explain stand in
-``_word2vec_mistakes`` and ``_word2vec_loss_mistakes``.
-"""
-
-from functools import partial
+"""Homework on word vectors: pairs of neighbours, two losses, analogies."""
 
 import numpy as np
 
-from mmlib.homework.chapters import _word2vec_loss_mistakes as loss_mistakes
-from mmlib.homework.chapters import _word2vec_mistakes as mistakes
-from mmlib.homework.comparing import compare, compare_extremes
-from mmlib.homework.exercises import Case, Exercise
-from mmlib.homework.word_groups import judge_vectors, make_language, make_text
+from mmlib.homework.exercise import exercise
 
 
-def _skip_gram_pairs(words: np.ndarray, window: int) -> np.ndarray:
-    """Return (centre, context) for each pair at most ``window`` places apart, (pairs, 2)."""
-    places = np.arange(len(words))
-    apart = np.abs(places[:, None] - places)  # (centres, contexts)
-    return words[np.argwhere((apart >= 1) & (apart <= window))]
-
-
-def _keep_probability(counts: np.ndarray, threshold: float) -> np.ndarray:
-    """Return min(1, √(t/f) + t/f), where f is a word's share of the text, (vocab,)."""
-    ratio = threshold * counts.sum() / counts
-    return np.minimum(1, np.sqrt(ratio) + ratio)
-
-
-def _softmax_loss(
-    centres: np.ndarray, contexts: np.ndarray, centre_id: int, context_id: int
-) -> float:
-    """Return −log p(context | centre), with the softmax over all words."""
-    scores = contexts @ centres[centre_id]  # (vocab,)
-    top = scores.max()
-    return float(top + np.log(np.exp(scores - top).sum()) - scores[context_id])
-
-
-def _negative_sampling_gradients(
-    centre: np.ndarray, context: np.ndarray, negatives: np.ndarray
-) -> np.ndarray:
-    """Return the gradients for centre, context and negatives, (2 + negatives, dim)."""
-    columns = np.vstack([context, negatives])
-    error = 1 / (1 + np.exp(-columns @ centre))
-    error[0] -= 1
-    return np.vstack([error @ columns, np.outer(error, centre)])
-
-
-def _solve_analogy(vectors: np.ndarray, a: int, b: int, c: int) -> int:
-    """Return the word that points most nearly like b − a + c, of those not in the question."""
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    score = unit @ (unit[b] - unit[a] + unit[c])
-    score[[a, b, c]] = -np.inf
-    return int(score.argmax())
-
-
-def _skip_gram_pairs_cases(rng: np.random.Generator) -> list[Case]:
-    """Sentences of few different words, so that words recur; some shorter than the window."""
-    cases = []
-    for length, window in ((9, 2), (2, 1), (2, 3), (3, 4), (7, 1), (12, 3), (8, 4)):
-        words = rng.integers(10, 15, length + int(rng.integers(2)))
-        words[0], words[-1] = 10, 14
-        if length > 6:
-            words[4] = words[3]
-        truth = _skip_gram_pairs(words, window)
-        cases.append(Case({"words": words, "window": window}, truth))
-    return cases
-
-
-def _keep_probability_cases(rng: np.random.Generator) -> list[Case]:
-    """Counts that fall as 1 / rank, as in a real text, in any order of the words."""
-    cases = []
-    for vocab, threshold in ((5, 0.05), (60, 1e-2), (400, 1e-3), (400, 1e-4)):
-        counts = (rng.uniform(5e4, 6e4) / np.arange(1, vocab + 1)).astype(int)
-        counts = rng.permutation(counts)
-        truth = _keep_probability(counts, threshold)
-        cases.append(Case({"counts": counts, "threshold": threshold}, truth))
-    return cases
-
-
-def _softmax_loss_cases(rng: np.random.Generator) -> list[Case]:
-    """Scores of ordinary size; all far up; all far down; and far apart, the context's at the end.
-
-    W and W′ are made so that for the centre asked about the scores are as wanted.
-    """
-    cases = []
-    for size, shift in ((1, 0), (2, 0), (1, 0), (1, 1500), (1, -1500), (600, 0)):
-        vocab, dim = (int(rng.integers(*limits)) for limits in ((7, 15), (3, 7)))
-        centre_id, context_id = map(int, rng.choice(vocab, 2, replace=False))
-        centres, contexts = rng.normal(size=(2, vocab, dim)) * np.sqrt(size)
-        row = centres[centre_id]
-        row[0] = 2  # never near zero, so that the shift below stays of its size
-        if size > 100:
-            context_id = int((contexts @ row).argmin())
-        contexts += shift * row / (row @ row)
-        inputs = dict(zip(("centres", "contexts"), (centres, contexts), strict=True))
-        inputs |= {"centre_id": centre_id, "context_id": context_id}
-        cases.append(Case(inputs, _softmax_loss(**inputs)))
-    return cases
-
-
-def _negative_sampling_gradients_cases(rng: np.random.Generator) -> list[Case]:
-    cases = []
-    for count, dim in ((1, 3), (5, 4), (2, 8), (7, 2), (15, 20)):
-        centre, context, *negatives = rng.normal(size=(2 + count, dim))
-        inputs = {"centre": centre, "context": context, "negatives": np.array(negatives)}
-        cases.append(Case(inputs, _negative_sampling_gradients(**inputs)))
-    return cases
-
-
-def _solve_analogy_cases(rng: np.random.Generator) -> list[Case]:
-    """Random vectors of very different lengths; in the last, all but the question points away."""
-    cases = []
-    for _ in range(40):
-        vectors = rng.normal(size=(40, 6)) * rng.lognormal(0, 0.8, size=(40, 1))
-        cases.append((vectors, rng.permutation(40)[:3]))
-    vectors = rng.normal(size=(7, 6))
-    question = rng.permutation(7)[:3]
-    vectors[:, 0] = -9
-    vectors[question, 0] = 9
-    cases.append((vectors, question))
-    return [
-        Case({"vectors": vectors, **ids}, _solve_analogy(vectors, **ids))
-        for vectors, question in cases
-        for ids in [dict(zip("abc", map(int, question), strict=True))]
+def _sentences(rng):
+    """Short sentences over few words, so that words recur; some windows reach over both ends."""
+    sizes = [
+        (2, 1),
+        (3, 5),
+        (6, 2),
+        *zip(rng.integers(5, 9, 4), rng.integers(1, 5, 4), strict=True),
     ]
+    cases = [{"words": rng.integers(4, size=n), "window": int(window)} for n, window in sizes]
+    return [*cases, {"words": np.array([7, 3, 3, 9]), "window": 1}]
 
 
-def _train_vectors_cases(rng: np.random.Generator) -> list[Case]:
-    languages = [make_language(rng) for _ in range(3)]
-    return [
-        Case({"sentences": make_text(language, rng), "vocab": len(language.group)}, language)
-        for language in languages
-    ]
-
-
-EXERCISES = (
-    Exercise(
-        "skip_gram_pairs",
-        "Who stands near whom",
-        1,
-        _skip_gram_pairs_cases,
-        partial(compare, mistakes=mistakes.SKIP_GRAM_PAIRS),
-    ),
-    Exercise(
-        "keep_probability",
-        "Thin out the frequent words",
-        2,
-        _keep_probability_cases,
-        partial(compare, mistakes=mistakes.KEEP_PROBABILITY),
-    ),
-    Exercise(
-        "softmax_loss",
-        "The loss of one pair",
-        2,
-        _softmax_loss_cases,
-        partial(
-            compare_extremes,
-            mistakes=loss_mistakes.SOFTMAX_LOSS,
-            breakdowns=loss_mistakes.SOFTMAX_BREAKDOWNS,
-        ),
-    ),
-    Exercise(
-        "negative_sampling_gradients",
-        "Which way the vectors move",
-        3,
-        _negative_sampling_gradients_cases,
-        partial(compare, mistakes=loss_mistakes.NEGATIVE_SAMPLING_GRADIENTS),
-    ),
-    Exercise(
-        "solve_analogy",
-        "A is to B as C is to what?",
-        3,
-        _solve_analogy_cases,
-        partial(compare, mistakes=mistakes.SOLVE_ANALOGY),
-    ),
-    Exercise(
-        "train_vectors",
-        "Vectors of an unknown language",
-        5,
-        _train_vectors_cases,
-        judge_vectors,
-    ),
+@exercise(
+    points=1,
+    title="The pairs of skip-gram",
+    inputs=_sentences,
+    hints={
+        "The contexts before the centre are missing.": {"before": 0},
+        "The contexts after the centre are missing.": {"after": 0},
+        "The last context of each window is missing: range leaves its end out.": {"stop": 0},
+        "Each centre is paired with itself: leave its own position out.": {
+            "differ": lambda words, i, j: True
+        },
+        "Equal words were left out: leave out the centre's position, not its word.": {
+            "differ": lambda words, i, j: words[i] != words[j]
+        },
+        "Centre and context are swapped: the centre comes first.": {"order": [1, 0]},
+        "The window reaches round the ends of the sentence.": {"wrap": True},
+    },
 )
+def skip_gram_pairs(
+    words, window, *, before=1, after=1, stop=1, wrap=False, order=(0, 1),
+    differ=lambda words, i, j: i != j,
+):  # fmt: skip
+    """Return all (centre, context) with at most ``window`` positions between, (pairs, 2)."""
+    n, pairs = len(words), []
+    for i in range(n):
+        for j in range(i - before * window, i + after * window + stop):
+            if (wrap or 0 <= j < n) and differ(words, i, j % n):
+                pairs.append((words[i], words[j % n]))
+    return np.array(pairs).reshape(-1, 2)[:, list(order)]
+
+
+def _tables(rng):
+    """Scores of moderate size, and two cases in which naive exponentials leave the numbers."""
+    cases = []
+    for shift in (0, 0, 0, 1000, -1000):
+        centres, contexts = rng.normal(size=(2, int(rng.integers(5, 9)), 4))
+        centres[:, 0], contexts[:, 0] = 1, contexts[:, 0] + shift
+        centre, context = (int(word) for word in rng.choice(len(centres), 2, replace=False))
+        cases.append({"centres": centres, "contexts": contexts})
+        cases[-1] |= {"centre_id": centre, "context_id": context}
+    return cases
+
+
+def _log_sum(scores):
+    return np.log(np.exp(scores - scores.max()).sum()) + scores.max()
+
+
+@exercise(
+    points=2,
+    title="The loss of one pair",
+    inputs=_tables,
+    hints={
+        "The exponential of a large score overflows: write the logarithm of the fraction as a "
+        "difference, and subtract the largest score first.": lambda centres, contexts, c, o: (
+            np.log(np.exp(contexts @ centres[c]).sum()) - contexts[o] @ centres[c]
+        ),
+        "The fraction is infinite over infinite, or 0 over 0: subtract the largest score before "
+        "the exponentials.": lambda centres, contexts, c, o: (
+            -np.log(np.exp(contexts @ centres[c]) / np.exp(contexts @ centres[c]).sum())[o]
+        ),
+        "This is log p: the loss is -log p.": {"sign": -1},
+        "This is the probability itself: the loss is -log p.": lambda *inputs: np.exp(
+            -softmax_loss(*inputs)
+        ),
+        "This is the logarithm to base 2: take the natural one, np.log.": {"sign": 1 / np.log(2)},
+        "The two tables are swapped: the centre's row is taken of W, all others of W'.": (
+            lambda centres, contexts, c, o: softmax_loss(contexts, centres, c, o)
+        ),
+    },
+)
+def softmax_loss(centres, contexts, centre_id, context_id, *, sign=1):
+    """Return -log p(context | centre) of the full softmax, one number."""
+    scores = contexts @ centres[centre_id]
+    return sign * (_log_sum(scores) - scores[context_id])
+
+
+def _triples(rng):
+    return [
+        {
+            "centre": rng.normal(size=dim),
+            "context": rng.normal(size=dim),
+            "negatives": rng.normal(size=(k, dim)),
+        }
+        for k, dim in ((1, 3), (2, 2), (5, 4), (6, 3))
+    ]
+
+
+@exercise(
+    points=3,
+    title="The gradients of negative sampling",
+    inputs=_triples,
+    hints={
+        "These point against the gradient: they are the steps, without the learning rate.": {
+            "sign": -1
+        },
+        "The true context's label is missing: its error is sigmoid(u · v) - 1.": {"label": 0},
+        "The negatives are treated as true contexts: their label is 0.": {"negative_label": 1},
+        "The negatives were averaged: the loss is a sum over them.": {"average": True},
+        "The centre's gradient lacks the negatives: v stands in every score.": {"of_centre": 1},
+    },
+)
+def negative_sampling_gradients(
+    centre, context, negatives, *, sign=1, label=1, negative_label=0, average=False, of_centre=None
+):
+    """Return the gradients by the centre, the context and each negative, (k + 2, dim)."""
+    others = np.vstack([context, negatives])  # (1 + k, dim)
+    labels = np.r_[label, np.full(len(negatives), negative_label)]
+    error = 1 / (1 + np.exp(-others @ centre)) - labels
+    error[1:] /= len(negatives) if average else 1
+    by_centre = error[:of_centre] @ others[:of_centre]
+    return sign * np.vstack([by_centre, np.outer(error, centre)])
+
+
+def _vocabularies(rng):
+    """Rows of very different lengths; in three tables the only word left points the other way."""
+    cases = []
+    for size in rng.integers(6, 30, 12):
+        vectors = rng.normal(size=(size, 3)) * np.exp(rng.normal(size=(size, 1)))
+        a, b, c = (int(word) for word in rng.choice(size, 3, replace=False))
+        cases.append({"vectors": vectors, "a": a, "b": b, "c": c})
+    for _ in range(3):
+        rows = rng.normal(size=(3, 3))
+        a, b, c = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        cases.append({"vectors": np.stack([a, b, c, a - b - c]), "a": 0, "b": 1, "c": 2})
+    return cases
+
+
+@exercise(
+    points=3,
+    title="An analogy by 3CosAdd",
+    inputs=_vocabularies,
+    hints={
+        "The vectors were not scaled to length 1 first.": {"unit": False},
+        "The words of the question may not be answers: exclude all three.": {"excluded": None},
+        "With the score 0 an excluded word can still win, where all others are negative: exclude "
+        "it with -np.inf.": {"excluded": 0.0},
+        "The direction is reversed: add b and c, subtract a.": {"signs": (1, -1, 1)},
+        "All three vectors were added: subtract a.": {"signs": (1, 1, 1)},
+    },
+)
+def solve_analogy(vectors, a, b, c, *, unit=True, excluded=-np.inf, signs=(-1, 1, 1)):
+    """Return the row whose cosine with b - a + c is the largest, but for a, b and c."""
+    if unit:
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    scores = vectors @ (np.array(signs) @ vectors[[a, b, c]])
+    if excluded is not None:
+        scores[[a, b, c]] = excluded
+    return int(scores.argmax())
