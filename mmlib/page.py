@@ -10,7 +10,7 @@ import io
 import math
 import re
 from ast import literal_eval
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import soundfile
@@ -111,12 +111,13 @@ def _player(signal, sample_rate: int, transcript: str) -> str:
     )
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence]) -> Markdown:
+def table(head: Sequence[str], rows: Iterable[Iterable]) -> Markdown:
     """Return a table; numbers that are not whole are shown with three significant digits.
 
     NaN, a score that does not exist, is shown as a dash. Columns of numbers stand to the right, so
     that their digits line up; the others, and the first, which names the rows, begin at the left.
     """
+    rows = [list(row) for row in rows]
     columns = list(zip(*rows, strict=True))[1:]
     sides = ["--:" if all(map(_is_number, column)) else ":--" for column in columns]
     lines = [head, [":--", *(sides or [":--"] * (len(head) - 1))], *rows]

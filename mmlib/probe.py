@@ -39,6 +39,8 @@ def linear_probe(
     check_shape(test, f"others {size['features']}", name="test")
     check_finite(train, name="train")
     check_finite(test, name="test")
+    if torch.bfloat16 in (train.dtype, test.dtype):  # which NumPy does not know
+        train, test = train.float(), test.float()
     labels = np.asarray(labels)
     if labels.shape != (size["items"],):
         raise ValueError(f"labels have shape {labels.shape}, train has {size['items']} items")

@@ -165,3 +165,10 @@ def test_a_scrub_plays_a_sound_for_each_picture():
     ]
     with pytest.raises(ValueError, match="2 figures and 1 sounds"):
         page.scrub(figures, labels=["quiet", "loud"], name="step", sounds=waves[:1])
+
+
+def test_rows_that_can_be_read_once_only_are_all_shown():
+    rows = [["a", 1], ["b", 2]]
+    assert (
+        page.table(["name", "value"], iter(rows)).data == page.table(["name", "value"], rows).data
+    )

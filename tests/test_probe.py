@@ -26,6 +26,11 @@ def test_it_does_not_care_for_scale_and_offset():
     assert accuracy(moved, labels) > 0.95
 
 
+@pytest.mark.parametrize("dtype", [torch.half, torch.bfloat16])
+def test_half_precision_is_read_too(dtype):
+    assert accuracy(X.to(dtype), (X[:, 0] > 0).long()) > 0.95
+
+
 def test_it_is_scikit_learns_logistic_regression():
     labels = (X[:, 0] - 2 * X[:, 3] + 0.5 * X[:, 5] ** 2 > 0).long().numpy()
     scaled = (X - X[:200].mean(0)) / X[:200].std(0, correction=0)

@@ -6,14 +6,16 @@ download
     bring a data set here: complete and checked, or not at all
 archives
     safe unpacking
-recordings
-    real sounds: ESC-50, the free spoken digits; one audio file
-splits
-    training and test parts that share no source recording
+photographs, captioned_pictures, visual_questions
+    pictures: one file, CIFAR-10; Flickr8k and COCO captions; easy-VQA and NLVR
+imagenet
+    a ResNet-18 with its ImageNet weights
+recordings, splits
+    sounds: one file, ESC-50, the free spoken digits; folds that share no source recording
+videos, talking_faces, sounding_boxes
+    clips: one file, GRID; boxes around what sounds
+corpora, vocabulary, word_vectors
+    real English text and the word-similarity questions; words to numbers; words with vectors
 batches
     tensors cut into batches, shuffled anew each epoch
-corpora
-    real English text and the word-similarity questions
-vocabulary
-    words to numbers and back
 """

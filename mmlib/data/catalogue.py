@@ -56,7 +56,7 @@ class DataSet:
     licence: str
     citation: str
     probe: str  # a file or folder that every copy has, also one that is cut down
-    note: str = ""
+    note: str = ""  # what else to know, such as where more of it is
 
 
 DATA_SETS: dict[str, DataSet] = {

@@ -86,6 +86,8 @@ def fetch(name: str, *, say: Callable[[str], None] = print) -> Path:
     say(f"{name}: about {data_set.megabytes:g} MB from {data_set.page} to {target}")
     say(f"  licence: {data_set.licence}")
     say(f"  please cite: {data_set.citation}")
+    if data_set.note:
+        say(f"  note: {data_set.note}")
     try:
         data_folder().mkdir(parents=True, exist_ok=True)
         with scratch_folder(target) as scratch:

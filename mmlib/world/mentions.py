@@ -5,7 +5,7 @@ such as *a red bird is* that ask how one object stands to another.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -24,7 +24,7 @@ class Mentions(NamedTuple):
     masks: Tensor  # bool (mentions, size, size): where the objects are that it may mean
 
 
-def find_mentions(sentences: Sequence[Sequence[str]], scenes: Scenes) -> Mentions:
+def find_mentions(sentences: Iterable[Sequence[str]], scenes: Scenes) -> Mentions:
     """Find the nouns of captions, lists of words, and the masks of what they may mean.
 
     A noun may mean every object of its category and, if a colour stands before it, of that colour.
@@ -33,6 +33,7 @@ def find_mentions(sentences: Sequence[Sequence[str]], scenes: Scenes) -> Mention
     Raises:
         ValueError: there are not as many captions as scenes, or no noun is right.
     """
+    sentences = list(sentences)
     if len(sentences) != len(scenes):
         raise ValueError(f"there are {len(sentences)} captions and {len(scenes)} scenes: one each")
     masks, found = pictures.masks(scenes), []

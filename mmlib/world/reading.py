@@ -7,7 +7,7 @@ behind many right words.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -111,13 +111,14 @@ def parse(sentence: Sequence[str]) -> Claims | None:
     return None
 
 
-def check_captions(sentences: Sequence[Sequence[str]], scenes: Scenes) -> CaptionScores:
+def check_captions(sentences: Iterable[Sequence[str]], scenes: Scenes) -> CaptionScores:
     """Check a caption, a list of words, of each scene.
 
     Raises:
         ValueError: there are not as many sentences as scenes.
         TypeError: a sentence is one string.
     """
+    sentences = list(sentences)
     if len(sentences) != len(scenes):
         raise ValueError(f"there are {len(sentences)} sentences and {len(scenes)} scenes: one each")
     known, exact = torch.zeros(2, len(scenes), dtype=torch.bool)

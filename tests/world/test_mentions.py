@@ -24,7 +24,7 @@ def a_red_bird_left_of_a_blue_dog():
 def test_a_noun_means_the_objects_of_its_category_and_colour():
     scenes = a_red_bird_left_of_a_blue_dog()
     sentence = "a red songbird and two blue dogs and a green bird and a clock"
-    found = mentions.find_mentions([sentence.split()], scenes)
+    found = mentions.find_mentions(iter([sentence.split()]), scenes)
     assert found.position.tolist() == [2, 6]  # there is no green bird and no clock
     assert torch.equal(found.masks, pictures.masks(scenes)[0, :2])
     assert torch.equal(found.caption, torch.zeros(2, dtype=torch.int64))

@@ -20,7 +20,7 @@ CAPTIONS = captions(SCENES, per_scene=8, generator=make_generator(1), include_so
 
 def test_each_sentence_of_the_world_is_read_and_exact():
     for number in range(8):
-        judged = check_captions([text[number].split() for text in CAPTIONS], SCENES)
+        judged = check_captions((text[number].split() for text in CAPTIONS), SCENES)
         assert judged.parsed.all()
         assert judged.exact.all()
         assert torch.equal(judged.claimed, judged.correct)
