@@ -13,7 +13,7 @@ import sklearn.metrics
 import torch
 from torch import Tensor
 
-from mmlib.shapes import check_finite, check_floating, check_shape, unit_length
+from mmlib.shapes import check_finite, check_floating, check_shape, check_whole, unit_length
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ def confusion_matrix(predicted: Tensor, true: Tensor, *, classes: int) -> Tensor
         ValueError: the shapes differ, or a class is not in 0 to ``classes`` - 1.
     """
     _check_same_shape(predicted, true, "items")
+    classes = check_whole(classes, name="classes")
     both = torch.cat([predicted, true])
     lowest, highest = int(both.min()), int(both.max())
     if lowest < 0 or highest >= classes:
@@ -186,9 +187,7 @@ def recall_at(ranks: Tensor, k: int, *, confidence: float = 0.95) -> Estimate:
     Raises:
         ValueError: ``ranks`` is empty or ``k`` is below 1.
     """
-    if k < 1:
-        raise ValueError(f"k is {k}, it must be 1 or more")
-    return share(ranks <= k, confidence=confidence)
+    return share(ranks <= check_whole(k, name="k"), confidence=confidence)
 
 
 def median_rank(ranks: Tensor) -> float:

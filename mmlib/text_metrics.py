@@ -21,6 +21,8 @@ from itertools import accumulate, chain
 import torch
 from torch import Tensor
 
+from mmlib.shapes import check_whole
+
 Sentence = Iterable[str]
 
 _TINY, _SMALL = 1e-15, 1e-9  # BLEU's, as in the challenge's scorer
@@ -294,5 +296,4 @@ def _listed(items: Iterable, picture: int) -> list:
 
 
 def _check_order(order: int) -> None:
-    if order < 1:
-        raise ValueError(f"order is {order}, the longest n-gram must have 1 word or more")
+    check_whole(order, name="order")

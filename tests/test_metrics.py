@@ -169,6 +169,7 @@ def test_perfect_useless_and_chance_retrieval():
         (lambda: retrieval_ranks(torch.rand(2, 3), torch.zeros(3).long()), "need size 2"),
         (lambda: retrieval_ranks(torch.full((2, 2), math.nan)), "NaN"),
         (lambda: recall_at(torch.tensor([1]), 0), "k is 0"),
+        (lambda: recall_at(torch.tensor([1]), None), "k is None, it must be a whole number"),
         (lambda: median_rank(torch.zeros(0)), "is empty"),
         (lambda: analogy_hits(torch.rand(5, 2), torch.zeros(3, 3).long()), "questions 4|size 4"),
         (lambda: word_similarity(torch.rand(5), torch.zeros(1, 2), torch.zeros(1)), "1 axes"),

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from mmlib.shapes import check_whole
+
 Rows = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
 
 
@@ -25,11 +27,9 @@ class Batches(DataLoader):
     def __init__(
         self, data: Rows, *, batch_size: int, generator: torch.Generator | None = None
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}, it must be 1 or more")
         super().__init__(
             _Rows(data),
-            batch_size=batch_size,
+            batch_size=check_whole(batch_size, name="batch_size"),
             shuffle=generator is not None,
             generator=generator or torch.Generator(),  # or it would draw from the global state
             collate_fn=_as_it_is,

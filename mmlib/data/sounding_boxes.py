@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mmlib.data.download import locate
 from mmlib.files import DataError, check_text, read_lines, read_text
-from mmlib.shapes import check_finite, check_floating, check_shape
+from mmlib.shapes import check_finite, check_floating, check_shape, check_whole
 
 _FLICKR_SIZE = 256  # pixels a side of the pictures in which Flickr-SoundNet's boxes were drawn
 
@@ -125,8 +125,7 @@ def consensus_map(boxes: Tensor, *, size: int = 224, agree: int = 1) -> Tensor:
     check_shape(boxes, "boxes 4", name="boxes")
     check_floating(boxes, name="boxes")
     check_finite(boxes, name="boxes")
-    if size < 1 or agree < 1:
-        raise ValueError(f"size is {size} and agree is {agree}, both must be 1 or more")
+    size, agree = check_whole(size, name="size"), check_whole(agree, name="agree")
     lowest, highest = float(boxes.min()), float(boxes.max())
     if lowest < 0 or highest > 1:
         raise ValueError(

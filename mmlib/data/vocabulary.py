@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmlib.files import read_text, written_whole
+from mmlib.shapes import check_whole
 
 
 def word_lists(sentences: Iterable[Iterable[str]]) -> list[Sequence[str]]:
@@ -87,8 +88,10 @@ class Vocabulary:
 
         Raises:
             TypeError: a sentence is one string and not a list of words, or a word is no string.
-            ValueError: no word is left.
+            ValueError: no word is left, or ``min_count`` or ``max_size`` is no whole number.
         """
+        min_count = check_whole(min_count, name="min_count", least=0)
+        max_size = None if max_size is None else check_whole(max_size, name="max_size")
         seen = Counter(chain.from_iterable(word_lists(sentences)))
         marked = seen.pop(unknown, 0)  # the text may use the unknown word itself
         ranked = sorted(seen.items(), key=lambda item: (-item[1], item[0]))
@@ -113,8 +116,11 @@ class Vocabulary:
         """Return the number of ``word``, or that of ``unknown`` where there is one.
 
         Raises:
+            TypeError: ``word`` is not a string.
             UnknownWordError: the vocabulary has neither.
         """
+        if not isinstance(word, str):
+            raise TypeError(f"{word!r} is not a string: a vocabulary numbers words")
         found = self._number_of.get(word)
         if found is not None:
             return found
@@ -157,11 +163,12 @@ class Vocabulary:
         """Return the words that have these numbers.
 
         Raises:
-            ValueError: a number is below 0 or too large.
+            ValueError: a number is not whole, below 0 or too large.
         """
-        numbers = [int(number) for number in numbers]
+        numbers = numbers.tolist() if isinstance(numbers, Tensor) else numbers
+        numbers = [check_whole(number, name="a number", least=0) for number in numbers]
         for number in numbers:
-            if not 0 <= number < len(self):
+            if number >= len(self):
                 raise ValueError(
                     f"no word has the number {number}: they go from 0 to {len(self) - 1}"
                 )

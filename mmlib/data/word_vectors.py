@@ -6,7 +6,7 @@ line with the number of words and the length of a vector, then one line a word.
 
 import codecs
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import BinaryIO
 
 import numpy as np
@@ -31,7 +31,8 @@ class WordVectors:
             finite.
     """
 
-    def __init__(self, words: Sequence[str], vectors: Tensor) -> None:
+    def __init__(self, words: Iterable[str], vectors: Tensor) -> None:
+        words = tuple(words)
         sizes = check_shape(vectors, "words dim", name="vectors")
         check_floating(vectors, name="vectors")
         check_finite(vectors, name="vectors")
@@ -42,7 +43,7 @@ class WordVectors:
         for row, word in enumerate(words):
             if not isinstance(word, str):
                 raise TypeError(f"word {row} is {word!r}, a {type(word).__name__}, not a string")
-        self.words, self.vectors = tuple(words), vectors
+        self.words, self.vectors = words, vectors
         self._vocabulary = Vocabulary(self.words, counts=(0,) * len(self.words))
 
     def __len__(self) -> int:

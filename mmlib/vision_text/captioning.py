@@ -135,12 +135,9 @@ class CaptionBatches:
                 f"owner goes from {int(owner.min())} to {int(owner.max())}, there are "
                 f"{len(grids)} pictures: count them from 0"
             )
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}, it must be 1 or more")
-        if pool < 1:
-            raise ValueError(f"pool is {pool}, it must be 1 or more")
         self.grids, self.captions, self.owner = grids, captions, owner
-        self.batch_size, self.generator, self.pool = batch_size, generator, pool
+        self.batch_size = check_whole(batch_size, name="batch_size")
+        self.pool, self.generator = check_whole(pool, name="pool"), generator
 
     def __len__(self) -> int:
         return -(-len(self.captions) // self.batch_size)

@@ -30,10 +30,9 @@ from mmlib.shapes import check_whole
 Token = TypeVar("Token")
 
 
-def skip_gram_pairs(tokens: Sequence[Token], *, window: int) -> list[tuple[Token, Token]]:
+def skip_gram_pairs(tokens: Iterable[Token], *, window: int) -> list[tuple[Token, Token]]:
     """Return every (centre, context) pair of ``tokens`` at most ``window`` places apart."""
-    if window < 1:
-        raise ValueError(f"window is {window}, it must be at least 1")
+    window, tokens = check_whole(window, name="window"), list(tokens)
     return [
         (centre, tokens[j])
         for i, centre in enumerate(tokens)
@@ -42,12 +41,13 @@ def skip_gram_pairs(tokens: Sequence[Token], *, window: int) -> list[tuple[Token
     ]
 
 
-def one_hot(words: Sequence[str], vocabulary: Sequence[str]) -> Tensor:
+def one_hot(words: Iterable[str], vocabulary: Iterable[str]) -> Tensor:
     """Return (words, vocab): a 1 where the word stands in ``vocabulary``, 0 elsewhere.
 
     Raises:
         ValueError: a word is not in ``vocabulary``.
     """
+    words, vocabulary = list(words), list(vocabulary)
     unknown = [word for word in words if word not in vocabulary]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is not among the {len(vocabulary)} words")
@@ -138,12 +138,13 @@ def keep_probability(counts: Tensor, *, threshold: float) -> Tensor:
     return (ratio.sqrt() + ratio).clamp(max=1)
 
 
-def similarity_score(vectors: WordVectors, pairs: Sequence[WordPair]) -> float:
+def similarity_score(vectors: WordVectors, pairs: Iterable[WordPair]) -> float:
     """Return Spearman's correlation of cosine and human judgement, over pairs with known words.
 
     Raises:
         ValueError: fewer than two of the pairs are known.
     """
+    pairs = list(pairs)
     known = [pair for pair in pairs if pair.first in vectors and pair.second in vectors]
     if len(known) < 2:
         raise ValueError(f"{len(known)} of {len(pairs)} pairs are known, a correlation needs two")

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from mmlib.shapes import check_whole
 from mmlib.world.scenes import CATEGORIES, COLOURS, SCENE_CLASSES, Scenes, covered, held_out
 
 SPLITS = ("all", "train", "held out")
@@ -130,8 +131,8 @@ def _spread(scenes: Scenes, generator: torch.Generator) -> Scenes:
 
 def _check_sampling(count: int, slots: int, least: int, split: str, sounding: float) -> None:
     """Refuse requests that no scene can meet."""
-    if count < 1:
-        raise ValueError(f"count is {count}, ask for at least 1 scene")
+    for name, value in (("count", count), ("slots", slots), ("least", least)):
+        check_whole(value, name=name)
     if not 1 <= slots <= 6:
         raise ValueError(f"slots is {slots}, a scene has room for 1 to 6 objects")
     if not 1 <= least <= slots:

@@ -11,6 +11,7 @@ in training, only not together.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -93,7 +94,7 @@ class Scenes:
         return len(self.scene_class)
 
     def __getitem__(self, index: int | slice | list | Tensor) -> "Scenes":
-        if isinstance(index, int):
+        if isinstance(index, Integral):  # also one of NumPy
             if not -len(self) <= index < len(self):
                 raise IndexError(f"scene {index} of {len(self)}: the last is {len(self) - 1}")
             index = [index]

@@ -1,5 +1,6 @@
 """Batches hold every item once, in an order that the generator alone decides."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -46,3 +47,10 @@ def test_nothing_unequal_and_a_size_below_one_are_refused():
         Batches({"a": torch.zeros(2), "b": torch.zeros(3)}, batch_size=1)
     with pytest.raises(ValueError, match="batch_size is 0"):
         Batches(torch.zeros(2), batch_size=0)
+
+
+def test_a_batch_size_of_numpy_is_a_size_and_half_an_item_is_none():
+    assert len(Batches(torch.arange(5), batch_size=np.int64(2))) == 3
+    for size in (0, 2.5, None, True):
+        with pytest.raises(ValueError, match=r"batch_size is .*, it must be a whole number"):
+            Batches(torch.arange(5), batch_size=size)

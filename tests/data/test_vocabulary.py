@@ -76,10 +76,35 @@ def test_an_unknown_word_is_named_with_those_like_it():
         vocabulary.number("zzzz")
 
 
-@pytest.mark.parametrize("number", [-1, 6])
+@pytest.mark.parametrize("number", [-1, 6, 0.7, float("nan"), None])
 def test_a_number_without_a_word_is_refused(number):
-    with pytest.raises(ValueError, match=rf"no word has the number {number}: they go from 0 to 5"):
+    with pytest.raises(ValueError, match=f"number (is )?{number}"):
         Vocabulary.from_sentences(FOX).decode([number])
+
+
+@pytest.mark.parametrize("word", [None, float("nan"), 3, ["fox"]])
+def test_what_is_no_word_is_refused(word):
+    vocabulary = Vocabulary.from_sentences(FOX)
+    with pytest.raises(TypeError, match="is not a string"):
+        vocabulary.encode([word])
+    with pytest.raises(TypeError, match=r"sentence 1 has the word .*, not a string"):
+        Vocabulary.from_sentences([["a"], [word]])
+    with pytest.raises(TypeError, match="is not a string"):
+        Vocabulary((word,), (1,))
+
+
+@pytest.mark.parametrize("setting", [{"min_count": None}, {"min_count": 1.5}, {"max_size": 0}])
+def test_a_count_that_is_no_whole_number_is_refused(setting):
+    (name,) = setting
+    with pytest.raises(ValueError, match=rf"{name} is .*, it must be a whole number"):
+        Vocabulary.from_sentences(FOX, **setting)
+
+
+def test_sentences_that_can_be_read_once_only_are_numbered_alike():
+    vocabulary = Vocabulary.from_sentences(iter(sentence) for sentence in FOX)
+    assert vocabulary == Vocabulary.from_sentences(FOX)
+    once = vocabulary.encode_known(iter(sentence) for sentence in FOX)
+    assert all(map(torch.equal, once, vocabulary.encode_known(FOX)))
 
 
 def test_one_string_is_not_a_list_of_words():

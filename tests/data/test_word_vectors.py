@@ -24,6 +24,10 @@ def in_gensim(vectors):
     return keyed
 
 
+def test_words_may_be_read_once_only(vectors):
+    assert WordVectors(iter(WORDS), vectors.vectors).words == WORDS
+
+
 def test_looks_words_up(vectors):
     assert len(vectors) == len(WORDS)
     assert "king" in vectors

@@ -80,6 +80,8 @@ def test_sounding_follows_its_chance():
     ("options", "message"),
     [
         ({"count": 0}, "count is 0"),
+        ({"count": 2.0}, r"count is 2\.0, it must be a whole number"),
+        ({"slots": None}, "slots is None, it must be a whole number"),
         ({"slots": 7}, "slots is 7, a scene has room for 1 to 6"),
         ({"least": 5}, "least is 5, it must lie from 1 to slots, here 4"),
         ({"split": "test"}, "split is 'test', choose one of all, train, held out"),

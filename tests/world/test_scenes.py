@@ -2,6 +2,7 @@
 
 from dataclasses import FrozenInstanceError, fields
 
+import numpy as np
 import pytest
 import torch
 
@@ -155,3 +156,7 @@ def test_a_scene_out_of_range_is_refused(scenes):
 
 def test_every_property_has_one_row_a_scene(scenes):
     assert all(len(getattr(scenes, field.name)) == len(scenes) for field in fields(scenes))
+
+
+def test_one_scene_is_taken_by_a_whole_number_of_numpy(scenes):
+    assert scenes[np.int64(3)].objects() == scenes[3].objects()
