@@ -10,7 +10,7 @@ def _softmax(scores, axis=-1):
     return weights / weights.sum(axis=axis, keepdims=True)
 
 
-def _looks(rng):
+def _annotations(rng):
     """All sizes but the number of cells are equal: a swap changes no shape."""
     return [
         {
@@ -27,7 +27,7 @@ def _looks(rng):
 @exercise(
     points=2,
     title="Additive attention and its context vector",
-    inputs=_looks,
+    inputs=_annotations,
     hints={
         "Without the tanh the hidden state adds the same number to all scores, and the softmax "
         "does not notice: take tanh of the sum.": {"activation": lambda x: x},
