@@ -5,6 +5,7 @@ planted fault.
 """
 
 import re
+import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -157,6 +158,19 @@ def test_one_version_everywhere():
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_a_workflow_is_tight_and_calls_what_exists(path):
     assert not workflow_faults(path, ROOT)
+
+
+def test_lines_end_alike_in_every_text_that_is_ours():
+    listed = subprocess.run(["git", "ls-files", "--eol"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("this is no clone: git does not say how lines end")
+    lines = listed.stdout.splitlines()
+    assert not [
+        line for line in lines if re.match(r"i/(crlf|mixed)", line) and "vendor" not in line
+    ]
+    vendored = [line for line in lines if "book/_static/vendor/" in line]
+    assert vendored
+    assert all("attr/-text" in line for line in vendored)
 
 
 def test_the_hooks_use_the_locked_environment():

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -87,6 +88,14 @@ def test_the_stored_scores_are_of_the_systems_as_they_are_now(topic):
     assert record.load(f"scores/{topic}").get("systems") == list(module.SYSTEMS), (
         f"the list of systems has changed: run python -m experiments scores {topic}"
     )
+
+
+@pytest.mark.parametrize(("kind", "page"), [("scores", "scoreboard"), ("speed", "performance")])
+def test_the_book_shows_all_that_is_measured(kind, page):
+    topics = {path.stem for path in (record.HERE / kind).glob("[!_]*.py")}
+    text = (record.HERE.parent / "book" / f"{page}.md").read_text(encoding="utf-8")
+    assert set(re.findall(rf"{{results-table}} {kind}/(\w+)", text)) == topics
+    assert {path.stem for path in (record.RESULTS / kind).glob("*.json")} == topics
 
 
 def test_a_stored_file_has_one_row_a_line():
