@@ -6,13 +6,11 @@ only the letters a to z count, so that ``don't`` becomes ``don t``. Digits go. A
 """
 
 import bz2
-import importlib.metadata
-import importlib.util
 import math
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +21,7 @@ Sentences = list[list[str]]
 
 _JUDGEMENT = ("simlex999", "human (mean)")  # the headings of how alike people found two words
 
-BUILTIN_PACKAGES = ("numpy", "scipy", "sklearn")  # mmlib needs them, so they are always there
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n\s*\n")
-_DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
-# what is no English in a docstring: code, output, tables, underlines, "name : type" and directives
-_NOT_PROSE = re.compile(r"^\s*(>>>|\.\.|[-=+|*~^]{2,}|array\(|\[|[\w*, ]+ : |:\w+:|@)")
 
 
 def tokenise(text: str) -> list[str]:
@@ -43,39 +37,6 @@ def tokenise(text: str) -> list[str]:
 def split_sentences(text: str) -> Sentences:
     """Return the sentences of ``text``, each a list of words; those without a word are dropped."""
     return [words for part in _SENTENCE_END.split(text) if (words := tokenise(part))]
-
-
-def builtin_corpus() -> Sentences:
-    """Return English that is on every machine which has mmlib: the docstrings of libraries.
-
-    It is what the authors of NumPy, SciPy and scikit-learn wrote about arrays, statistics and
-    learning machines: more than a million words of real English of one narrow kind. Its words
-    have the company they keep in manuals, *mean* with *median* and *rows* with *columns*; of
-    kings and capitals it knows nothing. The same versions of the libraries (``builtin_versions``)
-    give the same corpus.
-    """
-    sentences = []
-    for package in BUILTIN_PACKAGES:
-        root = Path(importlib.util.find_spec(package).origin).parent
-        for path in sorted(root.rglob("*.py")):
-            if "tests" not in path.relative_to(root).parts:
-                for docstring in _DOCSTRING.findall(path.read_text(encoding="utf-8")):
-                    sentences += _prose(docstring)
-    return sentences
-
-
-def builtin_versions() -> dict[str, str]:
-    """Return the version of each library that ``builtin_corpus`` reads."""
-    owners = importlib.metadata.packages_distributions()
-    return {name: importlib.metadata.version(owners[name][0]) for name in BUILTIN_PACKAGES}
-
-
-def _prose(docstring: str) -> Iterator[list[str]]:
-    """Yield the sentences of a docstring that have five words or more; code and tables go."""
-    lines = ["" if _NOT_PROSE.match(line) else line for line in docstring.splitlines()]
-    for words in split_sentences("\n".join(lines)):
-        if len(words) >= 5:
-            yield words
 
 
 def wikipedia(folder: Path | None = None) -> Sentences:

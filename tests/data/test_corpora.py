@@ -6,12 +6,9 @@ import sys
 
 import pytest
 
-from mmlib.data import corpora
 from mmlib.data.corpora import (
     CORPORA,
     analogy_questions,
-    builtin_corpus,
-    builtin_versions,
     captions,
     speeches,
     split_sentences,
@@ -39,45 +36,6 @@ def test_a_sentence_ends_at_a_stop_or_a_blank_line():
         "title",
         "eight",
     ]
-
-
-def test_prose_is_kept_and_code_is_not():
-    docstring = """Return the mean of the numbers.
-
-    Parameters
-    ----------
-    x : array_like
-        The numbers of which the mean is taken.
-
-    >>> mean([1, 2, 3, 4, 5, 6, 7, 8, 9])
-    array([one, two, three, four, five, six, seven])
-    """
-    assert [" ".join(words) for words in corpora._prose(docstring)] == [
-        "return the mean of the numbers",
-        "the numbers of which the mean is taken",
-    ]
-
-
-@pytest.fixture(scope="module")
-def builtin():
-    return builtin_corpus()
-
-
-def test_the_builtin_corpus_is_large_enough_and_english(builtin):
-    words = [word for sentence in builtin for word in sentence]
-    assert len(words) > 500_000
-    assert min(map(len, builtin)) >= 5
-    for word, at_least in (("the", 0.04), ("of", 0.015), ("array", 0.002)):
-        assert words.count(word) / len(words) > at_least
-    assert set(builtin_versions()) == {"numpy", "scipy", "sklearn"}
-
-
-def test_the_docstrings_are_those_that_python_itself_finds(builtin):
-    import scipy.stats
-
-    first = split_sentences(scipy.stats.pearsonr.__doc__)[0]
-    assert "correlation" in first
-    assert first in builtin
 
 
 def test_text_in_utf8_and_latin1_is_read_in_order_of_the_files(tmp_path):
