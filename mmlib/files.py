@@ -117,11 +117,11 @@ def scratch_folder(beside: str | os.PathLike) -> Iterator[Path]:
     Also if the process is told to stop meanwhile: SIGTERM, which by default ends it on the spot, is
     obeyed when the folder is gone. (Python lets only the main thread see to that.)
     """
-    beside, told = Path(beside), []
+    beside, received = Path(beside), []
 
     def stop(number: int, frame: object) -> None:
-        if not told:
-            told.append(number)
+        if not received:
+            received.append(number)
             raise SystemExit(128 + number)
 
     main = threading.current_thread() is threading.main_thread()
@@ -134,7 +134,7 @@ def scratch_folder(beside: str | os.PathLike) -> Iterator[Path]:
     finally:
         if ours:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if told:
+        if received:
             signal.raise_signal(signal.SIGTERM)
 
 

@@ -1,4 +1,4 @@
-"""Checks at the door: bad input is refused with an error that names value, limit and remedy.
+"""Validate input: what is bad is refused with an error that names value, limit and remedy.
 
 ``check_shape(signal, "... time", name="signal")`` reads like the comment one would write beside
 the line, and returns the sizes by name.
@@ -93,7 +93,7 @@ def check_finite(tensor: Tensor, *, name: str) -> None:
         where = tuple(bad.nonzero()[0].tolist())
         raise ValueError(
             f"{name} has {int(bad.sum())} of {tensor.numel()} values that are NaN or infinite, "
-            f"the first at index {where}: mend or drop them first"
+            f"the first at index {where}: fix or drop them first"
         )
 
 

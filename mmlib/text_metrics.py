@@ -152,10 +152,10 @@ def cider_d(
         counted = [[_ngrams(true, n) for true in truths] for truths in references]
         pictures_with = Counter(chain.from_iterable(set().union(*truths) for truths in counted))
         for i, candidate in enumerate(candidates):
-            said = _weigh(_ngrams(candidate, n), pictures_with, len(candidates))
+            generated = _weigh(_ngrams(candidate, n), pictures_with, len(candidates))
             for words, true in zip(references[i], counted[i], strict=True):
                 near = math.exp(-((len(candidate) - len(words)) ** 2) / (2 * sigma**2))
-                cosine = _clipped_cosine(said, _weigh(true, pictures_with, len(candidates)))
+                cosine = _clipped_cosine(generated, _weigh(true, pictures_with, len(candidates)))
                 scores[i] += 10 * near * cosine / (order * len(references[i]))
     return scores
 

@@ -69,13 +69,13 @@ def coco_captions(split: str, folder: Path | None = None) -> list[CaptionedPictu
     try:
         record = json.loads(read_text(table))
         names = {image["id"]: image["file_name"] for image in record["images"]}
-        said = [(one["image_id"], check_text(one["caption"])) for one in record["annotations"]]
+        captioned = [(one["image_id"], check_text(one["caption"])) for one in record["annotations"]]
     except DataError:
         raise
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{table} is damaged ({error!r}): fetch it again") from error
     captions = defaultdict(tuple)
-    for number, caption in said:
+    for number, caption in captioned:
         if number not in names:
             raise DataError(
                 f"{table} has a caption of the picture {number}, which its list of pictures "

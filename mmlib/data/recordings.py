@@ -72,14 +72,14 @@ def _decode(path: Path) -> tuple[Tensor, int]:
     try:
         with soundfile.SoundFile(path) as file:
             samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
-            kind, notes = file.format, file.extra_info
+            name, notes = file.format, file.extra_info
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise DataError(f"{path} is damaged or no audio file ({error}): {remedy}") from error
-    if kind not in _FORMATS:
-        raise DataError(f"{path} has the format {kind}, not one of {sorted(_FORMATS)}: convert it")
-    sizes = [(int(said), int(found)) for said, found in _CUT.findall(notes)]
-    cut = any(found < said and (said < _UNKNOWN or found >= _UNKNOWN) for said, found in sizes)
-    if cut or _CUT_RF64 in notes or (kind == "OGG" and not _ends(path)):
+    if name not in _FORMATS:
+        raise DataError(f"{path} has the format {name}, not one of {sorted(_FORMATS)}: convert it")
+    sizes = [(int(announced), int(found)) for announced, found in _CUT.findall(notes)]
+    cut = any(found < size and (size < _UNKNOWN or found >= _UNKNOWN) for size, found in sizes)
+    if cut or _CUT_RF64 in notes or (name == "OGG" and not _ends(path)):
         raise DataError(f"{path} is cut short, it says that it is longer: {remedy}")
     if len(samples) == 0:
         raise DataError(f"{path} holds no samples: {remedy}")

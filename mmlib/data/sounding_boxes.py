@@ -64,7 +64,7 @@ def vgg_sound_source(folder: Path | None = None) -> list[SoundingBoxes]:
 def flickr_sound_source(path: Path) -> SoundingBoxes:
     """Return the boxes of one picture of Flickr-SoundNet from its XML file.
 
-    Every ``bbox`` in the file counts, whichever annotator drew it. It holds the kind of the thing
+    Every ``bbox`` in the file counts, whichever annotator drew it. It holds the class of the object
     and then four whole numbers, the left, top, right and bottom edge in a picture of 256 pixels a
     side; so the evaluation programs of Chen et al. (2021) and Mo and Morgado (2022) read it. The
     files themselves are handed out by the authors and lie in no public repository.

@@ -71,16 +71,16 @@ def program_stream_sound(stream: bytes) -> bytes:
     """
     sound, place = [], stream.find(b"\0\0\1")
     while 0 <= place <= len(stream) - 6:
-        kind, skip = stream[place + 3], 4
-        if kind == _END:
+        code, skip = stream[place + 3], 4
+        if code == _END:
             break
-        if kind == _PACK:
+        if code == _PACK:
             skip = _PACK_BYTES
-        elif kind >= _FIRST_STREAM:
+        elif code >= _FIRST_STREAM:
             skip = 6 + int.from_bytes(stream[place + 4 : place + 6], "big")
             if place + skip > len(stream):
                 raise DataError("it is cut short within a packet: replace it with a fresh copy")
-            if kind == _SOUND:
+            if code == _SOUND:
                 sound.append(_without_header(stream[place + 6 : place + skip]))
         place = stream.find(b"\0\0\1", place + skip)
     return b"".join(sound)
@@ -104,14 +104,14 @@ def _read_frames(path: Path) -> tuple[Tensor, float]:
             "reading the pictures of a video needs OpenCV, which Colab has: "
             "pip install opencv-python-headless"
         ) from missing
-    film, frames = cv2.VideoCapture(str(path)), []
-    frame_rate = film.get(cv2.CAP_PROP_FPS)
+    capture, frames = cv2.VideoCapture(str(path)), []
+    frame_rate = capture.get(cv2.CAP_PROP_FPS)
     while True:
-        more, frame = film.read()
+        more, frame = capture.read()
         if not more:
             break
         frames.append(frame[..., ::-1])  # OpenCV gives blue, green, red
-    film.release()
+    capture.release()
     if not frames:
         raise DataError(f"{path} holds no pictures, or is no video: fetch it again")
     # (frames, height, width, 3) → (frames, 3, height, width)
