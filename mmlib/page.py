@@ -11,6 +11,7 @@ import math
 import re
 from ast import literal_eval
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 
 import numpy as np
 import soundfile
@@ -88,7 +89,8 @@ def sound(signal, *, sample_rate: int, transcript: str) -> HTML:
         transcript: what a reader who cannot hear it should know.
 
     Raises:
-        ValueError: the signal has more than one axis, is empty or is not finite.
+        ValueError: the signal has more than one axis, is empty or is not finite, or
+            ``sample_rate`` is no whole number of 1 or more.
     """
     player, text = _player(signal, sample_rate, transcript), html.escape(transcript, quote=True)
     return HTML(f'<figure class="sound">{player}<figcaption>{text}</figcaption></figure>')
@@ -101,6 +103,8 @@ def _player(signal, sample_rate: int, transcript: str) -> str:
         raise ValueError(f"signal has shape {samples.shape}; a player needs one axis, of time")
     if not np.isfinite(samples).all():
         raise ValueError("signal has samples that are NaN or infinite; a player needs finite ones")
+    if not isinstance(sample_rate, Integral) or sample_rate < 1:
+        raise ValueError(f"sample_rate is {sample_rate!r}, it must be a whole number of 1 or more")
     file = io.BytesIO()
     loudest = max(1.0, float(np.abs(samples).max()))
     soundfile.write(file, samples / loudest, sample_rate, format="WAV", subtype="PCM_16")

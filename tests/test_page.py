@@ -172,3 +172,10 @@ def test_rows_that_can_be_read_once_only_are_all_shown():
     assert (
         page.table(["name", "value"], iter(rows)).data == page.table(["name", "value"], rows).data
     )
+
+
+@pytest.mark.parametrize("rate", [16000.0, 0, None, "16000"])
+def test_a_sample_rate_that_is_no_whole_number_is_refused(rate):
+    with pytest.raises(ValueError, match=r"sample_rate is .*, it must be a whole number"):
+        page.sound(np.zeros(9), sample_rate=rate, transcript="silence")
+    assert "audio" in page.sound(np.zeros(9), sample_rate=np.int64(8000), transcript="silence").data
