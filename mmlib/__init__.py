@@ -9,6 +9,9 @@ floor 1
     page               what a notebook's page shows besides figures: sounds, tables, numbers
     plotting           the only importer of matplotlib
 
+floor 2
+    fast               the same results as a chapter's code, sooner
+
 floor 3
     world              one small synthetic place: scenes as pictures, words and sounds
     data               real data: download, verify, load; vocabulary, batches

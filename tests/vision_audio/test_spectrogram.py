@@ -43,7 +43,7 @@ def stft_from_the_definition(signal, window, hop):
 
 
 def test_stft_is_its_definition():
-    framing = Framing(window_length=12, n_fft=16, hop=5, window="hann", padding="none")
+    framing = Framing(window_length=12, n_fft=16, hop=5, window="hann", center=False)
     signal = noise(60)
     window = np.zeros(16)
     window[2:14] = scipy.signal.get_window("hann", 12)
@@ -51,10 +51,10 @@ def test_stft_is_its_definition():
     torch.testing.assert_close(spectrogram.stft(signal, framing), expected)
 
 
-@pytest.mark.parametrize("padding", ["constant", "reflect", "none"])
+@pytest.mark.parametrize("center", [True, False])
 @pytest.mark.parametrize("window", ["hann", "hamming", "blackman"])
-def test_stft_is_torch_and_librosa(padding, window):
-    framing = Framing(window_length=320, hop=100, window=window, padding=padding)
+def test_stft_is_torch_and_librosa(center, window):
+    framing = Framing(window_length=320, hop=100, window=window, center=center)
     signal = noise(3, 4000)
     ours = spectrogram.stft(signal, framing)
     by_torch = torch.stft(
@@ -63,18 +63,12 @@ def test_stft_is_torch_and_librosa(padding, window):
         100,
         320,
         getattr(torch, f"{window}_window")(320, dtype=torch.float64),
-        center=padding != "none",
-        pad_mode="reflect" if padding == "none" else padding,
+        center=center,
+        pad_mode="constant",
         return_complex=True,
     )
     by_librosa = librosa.stft(
-        signal.numpy(),
-        n_fft=512,
-        hop_length=100,
-        win_length=320,
-        window=window,
-        center=padding != "none",
-        pad_mode="reflect" if padding == "none" else padding,
+        signal.numpy(), n_fft=512, hop_length=100, win_length=320, window=window, center=center
     )
     assert relative(ours, by_torch) < 1e-12
     assert relative(ours, by_librosa) < 1e-12
@@ -87,92 +81,30 @@ def test_windows_are_scipys(name):
     np.testing.assert_allclose(ours, theirs, atol=1e-15)
 
 
-@given(
-    batch=st.integers(1, 3),
-    time=st.integers(600, 2500),
-    hop=st.integers(1, 200),
-    padding=st.sampled_from(["constant", "reflect", "none"]),
-)
-@settings(max_examples=25, deadline=None)
-def test_power_in_blocks_is_the_squared_stft(batch, time, hop, padding):
-    framing = Framing(hop=hop, padding=padding)
-    signal = noise(batch, time)
-    expected = spectrogram.stft(signal, framing).abs().square()
-    torch.testing.assert_close(spectrogram.power_spectrogram(signal, framing), expected)
-
-
-def padded_first(signal, framing):
-    """Cut frames the plain way: pad the whole signal, then slide over it."""
-    half = 0 if framing.padding == "none" else framing.n_fft // 2
-    mode = "constant" if framing.padding == "none" else framing.padding
-    rows = torch.nn.functional.pad(signal.reshape(-1, signal.shape[-1]), (half, half), mode=mode)
-    return rows.reshape(*signal.shape[:-1], -1).unfold(-1, framing.n_fft, framing.hop)
-
-
-@given(
-    axes=st.sampled_from([(), (1,), (3,), (2, 2)]),
-    extra=st.integers(0, 200),
-    hop=st.integers(1, 80),
-    n_fft=st.integers(8, 65),
-    padding=st.sampled_from(["constant", "reflect", "none"]),
-    dtype=st.sampled_from([torch.float32, torch.float64]),
-    block=st.integers(1, 40),
-)
-@settings(max_examples=75, deadline=None)
-def test_frames_cut_in_blocks_are_those_of_the_padded_whole(
-    axes, extra, hop, n_fft, padding, dtype, block
-):
-    """Also for the shortest signal allowed, for steps through memory, and whatever the blocks."""
-    framing = Framing(window_length=8, n_fft=n_fft, hop=hop, padding=padding)
-    time = {"constant": 1, "reflect": n_fft // 2 + 1, "none": n_fft}[padding] + extra
-    signal = noise(*axes, 2 * time, dtype=dtype)[..., ::2]
-    expected = padded_first(signal, framing)
-    assert torch.equal(spectrogram.cut_frames(signal, framing), expected)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spectrogram, "BLOCK", block)
-        power = spectrogram.power_spectrogram(signal, framing)
-    spectra = torch.fft.rfft(expected * spectrogram.frame_window(framing, like=signal))
-    torch.testing.assert_close(power, spectra.abs().square().transpose(-1, -2))
-    tracked = spectrogram.power_spectrogram(signal.clone().requires_grad_(), framing)
-    torch.testing.assert_close(power, tracked.detach())
-
-
-@pytest.mark.parametrize(("rows", "count"), [(1, 6001), (64, 401), (3, 1024), (5, 1), (2, 1025)])
-def test_blocks_hold_every_frame_once_and_none_too_many(rows, count):
-    seen = torch.zeros(rows, count)
-    for some, first, end in spectrogram._blocks(rows, count):
-        assert 0 < seen[some, first:end].numel() <= spectrogram.BLOCK
-        seen[some, first:end] += 1
-    assert (seen == 1).all()
-
-
-@pytest.mark.parametrize("padding", ["constant", "reflect", "none"])
-def test_filters_and_the_signal_can_be_learned(padding):
-    framing = Framing(window_length=16, n_fft=16, hop=8, padding=padding)
+@pytest.mark.parametrize("center", [True, False])
+def test_filters_and_the_signal_can_be_learned(center):
+    framing = Framing(window_length=16, n_fft=16, hop=8, center=center)
     signal, filters = noise(2, 24), noise(3, 9, seed=1).square()
     both = signal.requires_grad_(), filters.requires_grad_()
-    features = [
-        lambda x, f: spectrogram.power_spectrogram(x, framing, filters=f),
+    for feature in (
         lambda x, f: spectrogram.log_mel(x, framing, f, span=None),
         lambda x, f: spectrogram.mfcc(x, framing, f, coefficients=2),
-    ]
-    for feature in features:
+    ):
         assert torch.autograd.gradcheck(feature, both)
-        with torch.no_grad():
-            torch.testing.assert_close(feature(*both), feature(*(t.detach() for t in both)))
 
 
-def test_power_keeps_leading_axes_gradients_and_the_thread_count():
+def test_power_is_the_squared_magnitude_with_all_leading_axes():
     signal = noise(2, 3, 9000)
-    threads = torch.get_num_threads()
-    plain = spectrogram.power_spectrogram(signal, DEFAULT)
-    assert plain.shape == (2, 3, 257, 57)
-    assert torch.get_num_threads() == threads
-    tracked = spectrogram.power_spectrogram(signal.requires_grad_(), DEFAULT)
-    torch.testing.assert_close(tracked.detach(), plain)
-    short = noise(80).requires_grad_()
-    small = Framing(window_length=16, n_fft=16, hop=8)
-    assert torch.autograd.gradcheck(lambda x: spectrogram.power_spectrogram(x, small), short)
+    power = spectrogram.power_spectrogram(signal, DEFAULT)
+    assert power.shape == (2, 3, 257, 57)
+    torch.testing.assert_close(power, spectrogram.stft(signal, DEFAULT).abs().square())
+
+
+@pytest.mark.parametrize("number", [int, np.int64, np.int32])
+def test_sizes_may_be_numpys(number):
+    framing = Framing(sample_rate=number(8000), window_length=number(200), n_fft=number(256))
+    filters = spectrogram.mel_filters(framing, number(20))
+    assert spectrogram.mfcc(noise(900), framing, filters, coefficients=number(3)).shape == (3, 6)
 
 
 def test_power_of_a_batch_is_the_power_of_each():
@@ -184,7 +116,7 @@ def test_power_of_a_batch_is_the_power_of_each():
 
 def test_parseval():
     """Energy is the same on both sides: the mean over all n_fft bins is the frame's energy."""
-    framing = Framing(padding="none", window="rectangular", window_length=512)
+    framing = Framing(center=False, window="rectangular", window_length=512)
     signal = noise(512)
     power = spectrogram.power_spectrogram(signal, framing)[:, 0]
     both_sides = power[0] + 2 * power[1:-1].sum() + power[-1]
@@ -192,7 +124,7 @@ def test_parseval():
 
 
 def test_linear_and_shifted_by_a_hop():
-    framing = Framing(padding="none")
+    framing = Framing(center=False)
     x, y = noise(4000), noise(4000, seed=1)
     both = spectrogram.stft(2 * x - 3 * y, framing)
     apart = 2 * spectrogram.stft(x, framing) - 3 * spectrogram.stft(y, framing)
@@ -201,31 +133,26 @@ def test_linear_and_shifted_by_a_hop():
     torch.testing.assert_close(later, spectrogram.stft(x, framing)[:, 1 : 1 + later.shape[1]])
 
 
-@pytest.mark.parametrize("scale", ["slaney", "htk"])
-def test_mel_scale_is_librosas_and_its_own_inverse(scale):
+def test_mel_scale_is_librosas_and_its_own_inverse():
     hertz = torch.linspace(0, 8000, 400, dtype=torch.float64)
-    mel = spectrogram.hz_to_mel(hertz, scale=scale)
-    np.testing.assert_allclose(mel, librosa.hz_to_mel(hertz.numpy(), htk=scale == "htk"))
-    torch.testing.assert_close(spectrogram.mel_to_hz(mel, scale=scale), hertz)
+    mel = spectrogram.hz_to_mel(hertz)
+    np.testing.assert_allclose(mel, librosa.hz_to_mel(hertz.numpy(), htk=True))
+    torch.testing.assert_close(spectrogram.mel_to_hz(mel), hertz)
 
 
-@pytest.mark.parametrize("scale", ["slaney", "htk"])
-@pytest.mark.parametrize("equal_area", [True, False])
-def test_mel_filters_are_librosas_and_torchaudios(scale, equal_area):
-    ours = spectrogram.mel_filters(DEFAULT, 40, low=20, scale=scale, equal_area=equal_area)
-    norm = "slaney" if equal_area else None
-    by_librosa = librosa.filters.mel(
-        sr=16000, n_fft=512, n_mels=40, fmin=20, htk=scale == "htk", norm=norm
-    )
+@pytest.mark.parametrize(("rate", "n_fft", "bands"), [(16000, 512, 40), (8000, 256, 40)])
+def test_mel_filters_are_librosas_and_torchaudios(rate, n_fft, bands):
+    ours = spectrogram.mel_filters(Framing(sample_rate=rate, window_length=200, n_fft=n_fft), bands)
+    by_librosa = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=bands, htk=True, norm=None)
     by_torchaudio = torchaudio.functional.melscale_fbanks(
-        257, 20.0, 8000.0, 40, 16000, norm=norm, mel_scale=scale
+        n_fft // 2 + 1, 0.0, rate / 2, bands, rate
     ).T
     np.testing.assert_allclose(ours, by_librosa, atol=1e-6)
     np.testing.assert_allclose(ours, by_torchaudio, atol=2e-5)
 
 
 def test_mel_triangles_sum_to_one_between_the_outer_peaks():
-    filters = spectrogram.mel_filters(DEFAULT, 30, scale="htk", equal_area=False)
+    filters = spectrogram.mel_filters(DEFAULT, 30)
     peaks = filters.argmax(1)
     torch.testing.assert_close(
         filters.sum(0)[peaks[0] : peaks[-1]].min().round(decimals=4), torch.tensor(1.0)
@@ -238,22 +165,16 @@ def test_log_mel_and_mfcc_are_librosas_and_torchaudios(dtype):
     framing = Framing(window="hann")
     filters = spectrogram.mel_filters(framing, 40)
     ours = spectrogram.mfcc(signal, framing, filters, coefficients=20)
-    settings_ = {"n_fft": 512, "hop_length": 160, "win_length": 400, "n_mels": 40}
-    by_librosa = librosa.feature.mfcc(y=signal.numpy(), sr=16000, n_mfcc=20, **settings_)
+    sizes = {"n_fft": 512, "hop_length": 160, "win_length": 400, "n_mels": 40}
+    mel = {"sr": 16000, "htk": True, "norm": None, **sizes}
+    by_librosa = librosa.power_to_db(librosa.feature.melspectrogram(y=signal.numpy(), **mel))
+    assert relative(spectrogram.log_mel(signal, framing, filters), by_librosa) < 1e-6
+    by_librosa = librosa.feature.mfcc(S=by_librosa, n_mfcc=20)
     by_torchaudio = torchaudio.transforms.MFCC(
-        16000,
-        20,
-        melkwargs={**settings_, "norm": "slaney", "mel_scale": "slaney", "pad_mode": "constant"},
+        16000, 20, melkwargs={**sizes, "pad_mode": "constant"}
     ).to(dtype)(signal)
     assert relative(ours, by_librosa) < 1e-6
     assert relative(ours, by_torchaudio) < 1e-5
-    level = spectrogram.log_mel(signal, framing, filters)
-    power = spectrogram.power_spectrogram(signal, framing, filters=filters)
-    torch.testing.assert_close(level, spectrogram.to_decibels(power))
-    by_librosa = librosa.power_to_db(
-        librosa.feature.melspectrogram(y=signal.numpy(), sr=16000, **settings_)
-    )
-    assert relative(level, by_librosa) < 1e-6
 
 
 def test_dct_is_scipys_and_orthonormal():
@@ -277,15 +198,28 @@ def test_decibels_of_silence_and_the_cut():
     time=st.integers(600, 3000),
     hop=st.integers(1, 200),
     window=st.sampled_from(["hamming", "rectangular"]),
-    padding=st.sampled_from(["constant", "reflect"]),
+    n_fft=st.sampled_from([400, 401, 512]),
 )
 @settings(max_examples=25, deadline=None)
-def test_reconstruction_is_perfect(time, hop, window, padding):
-    framing = Framing(hop=hop, window=window, padding=padding)
+def test_reconstruction_is_perfect(time, hop, window, n_fft):
+    framing = Framing(hop=hop, window=window, n_fft=n_fft)
     signal = noise(2, time)
     covered = time - time % hop  # past the last frame's middle there may be no window
     back = spectrogram.istft(spectrogram.stft(signal, framing), framing, time=covered)
     torch.testing.assert_close(back, signal[..., :covered], atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("window", sorted(spectrogram.WINDOWS))
+@pytest.mark.parametrize("fault", [{"center": False}, {"hop": 401}, {"hop": 400, "center": False}])
+def test_what_istft_advises_helps(window, fault):
+    """A signal whose frames do not cover it is refused; the error's three remedies suffice."""
+    signal = noise(2000)
+    bad = Framing(window=window, **fault)
+    with pytest.raises(ValueError, match=r"leave \d+ of 2000 samples uncovered, the first at \d+"):
+        spectrogram.istft(spectrogram.stft(signal, bad), bad, time=2000)
+    good = Framing(window=window, hop=200, center=True)
+    back = spectrogram.istft(spectrogram.stft(signal, good), good, time=2000)
+    torch.testing.assert_close(back, signal)
 
 
 def test_istft_is_torchs():
@@ -336,36 +270,31 @@ def test_griffin_lim_is_repeatable():
 
 
 BAD_INPUT = {
-    "200 samples.*needs 512: pad it": lambda: spectrogram.stft(noise(200), Framing(padding="none")),
-    "200 samples.*needs 257": lambda: spectrogram.stft(noise(200), Framing(padding="reflect")),
+    "200 samples.*needs 512: pad it": lambda: spectrogram.stft(noise(200), Framing(center=False)),
     "signal is empty": lambda: spectrogram.stft(noise(2, 0), DEFAULT),
     "1 of 2 values": lambda: spectrogram.stft(torch.tensor([0.0, math.nan]), DEFAULT),
     "more than n_fft 512": lambda: Framing(window_length=600),
     "hop is 0": lambda: Framing(hop=0),
     "hop is 2.5": lambda: Framing(hop=2.5),
-    "'triangle'.*hamming": lambda: Framing(window="triangle"),
-    "'zeros'.*'constant'": lambda: Framing(padding="zeros"),
-    "9000 Hz.*8000": lambda: spectrogram.mel_filters(DEFAULT, 40, high=9000),
-    "bands hold no frequency bin": lambda: spectrogram.mel_filters(DEFAULT, 200),
-    "bands is 0, it must be": lambda: spectrogram.mel_filters(DEFAULT, 0),
-    "coefficients is 2.5": lambda: spectrogram.dct_matrix(2.5, 13),
-    "span is -1 dB": lambda: spectrogram.to_decibels(torch.ones(2, 2), span=-1),
-    "span is nan dB": lambda: spectrogram.log_mel(
-        noise(600), DEFAULT, spectrogram.mel_filters(DEFAULT), span=math.nan
-    ),
-    "reference is 0 and floor": lambda: spectrogram.to_decibels(torch.ones(2, 2), reference=0),
     "sample_rate is 16000.0": lambda: Framing(sample_rate=16000.0),
-    "'bark'": lambda: spectrogram.mel_filters(DEFAULT, scale="bark"),
+    "hop is True": lambda: Framing(hop=True),
+    "'triangle'.*hamming": lambda: Framing(window="triangle"),
+    "bands hold no frequency bin": lambda: spectrogram.mel_filters(DEFAULT, 200),
+    "bands is 0": lambda: spectrogram.mel_filters(DEFAULT, 0),
     "14.*13 bands": lambda: spectrogram.dct_matrix(14, 13),
+    "coefficients is 0": lambda: spectrogram.dct_matrix(0, 13),
     "negative": lambda: spectrogram.to_decibels(-torch.ones(2, 2)),
-    "need size 257": lambda: spectrogram.power_spectrogram(
-        noise(600), DEFAULT, filters=noise(4, 9)
-    ),
-    "do not cover 9999": lambda: spectrogram.istft(
+    "span is -3": lambda: spectrogram.to_decibels(torch.ones(2, 2), span=-3),
+    "span is nan": lambda: spectrogram.to_decibels(torch.ones(2, 2), span=math.nan),
+    "need size 257": lambda: spectrogram.log_mel(noise(600), DEFAULT, noise(4, 9)),
+    "of 9999 samples uncovered": lambda: spectrogram.istft(
         torch.zeros(257, 3, dtype=torch.cfloat), DEFAULT, time=9999
     ),
     "rounds is 0": lambda: spectrogram.griffin_lim(
         torch.ones(257, 9), DEFAULT, time=9, generator=make_generator(0), rounds=0
+    ),
+    "momentum is 1": lambda: spectrogram.griffin_lim(
+        torch.ones(257, 9), DEFAULT, time=9, generator=make_generator(0), momentum=1
     ),
 }
 
@@ -376,25 +305,10 @@ def test_bad_input_is_refused_with_the_numbers(message):
         BAD_INPUT[message]()
 
 
-@pytest.mark.parametrize("dtype", [torch.int64, torch.half, torch.bfloat16])
-def test_a_signal_of_whole_numbers_or_half_precision_is_refused(dtype):
-    with pytest.raises(TypeError, match=rf"{dtype}.*32 bits or more.*float"):
-        spectrogram.stft(torch.ones(600, dtype=dtype), DEFAULT)
-
-
-def test_whole_numbers_of_numpy_make_a_framing():
-    assert Framing(hop=np.int64(160)) == DEFAULT
-
-
-@pytest.mark.parametrize("window", ["hann", "blackman"])
-def test_what_a_window_hides_at_the_ends_comes_back_with_the_remedy(window):
-    signal = noise(4000)
-    bare = Framing(window=window, padding="none")
-    with pytest.raises(ValueError, match=r"do not cover 3000 samples.*padding='constant'"):
-        spectrogram.istft(spectrogram.stft(signal, bare), bare, time=3000)
-    padded = Framing(window=window, padding="constant")
-    back = spectrogram.istft(spectrogram.stft(signal, padded), padded, time=4000)
-    torch.testing.assert_close(back, signal, rtol=0, atol=1e-5)
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float16, torch.bfloat16, torch.cfloat])
+def test_a_signal_of_other_numbers_is_refused(dtype):
+    with pytest.raises(TypeError, match=rf"{dtype}.*float"):
+        spectrogram.stft(torch.zeros(600, dtype=dtype), DEFAULT)
 
 
 def test_summary_is_mean_and_deviation_and_forgets_the_order():
@@ -403,13 +317,3 @@ def test_summary_is_mean_and_deviation_and_forgets_the_order():
     np.testing.assert_allclose(summary[:, :5], features.numpy().mean(-1))
     np.testing.assert_allclose(summary[:, 5:], features.numpy().std(-1))
     torch.testing.assert_close(spectrogram.summarise(features.flip(-1)), summary)
-
-
-@pytest.mark.parametrize(("window_ms", "hop_ms"), [(2, 1), (25, 10), (200, 50)])
-def test_the_controls_draw_a_figure_for_every_setting(window_ms, hop_ms):
-    figure = spectrogram.explore(
-        noise(8000), sample_rate=16000, window_ms=window_ms, hop_ms=hop_ms, highest=4000
-    )
-    picture, _ = figure.axes
-    assert f"{window_ms} ms every {hop_ms} ms" in picture.get_title()
-    assert picture.get_ylim()[1] == pytest.approx(4000, abs=20)
