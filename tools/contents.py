@@ -107,10 +107,18 @@ def topic_pages(root: Path, folder: str, course: dict) -> list[dict]:
 
 
 def make_readme(root: Path) -> str:
-    """Return README.md with the chapters that stand."""
-    lines = [f"- [{c.title}]({c.pages[0]}.ipynb) – {c.about}" for c in chapters(root)]
-    text = "\n".join(textwrap.fill(line, 100, subsequent_indent="  ") for line in lines)
-    return README.sub(lambda _: text, (root / "README.md").read_text(encoding="utf-8"))
+    """Return README.md with the chapters that stand, their labs and their homework."""
+    rows = []
+    for chapter in chapters(root):
+        folders = {"lab": "notebooks/labs", "homework": "notebooks/homework"}
+        files = {name: f"{folder}/{chapter.topic}.ipynb" for name, folder in folders.items()}
+        more = [f"[{name}]({file})" for name, file in files.items() if (root / file).is_file()]
+        links = f" ({', '.join(more)})" if more else ""
+        title = f"[{chapter.title}]({chapter.pages[0]}.ipynb)"
+        row = f"- {title} – {chapter.about.removesuffix('.')}{links}."
+        rows.append(textwrap.fill(row, 100, subsequent_indent="  ", break_on_hyphens=False))
+    text = (root / "README.md").read_text(encoding="utf-8")
+    return README.sub(lambda _: "\n".join(rows), text)
 
 
 def make_package_map(root: Path) -> str:
