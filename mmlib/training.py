@@ -77,8 +77,8 @@ def fit(
         batches: iterated once an epoch: ``Batches``, a ``DataLoader``, a list, or what a chapter
             makes. It may draw from a generator of its own, its attribute ``generator``. What is
             not a ``DataLoader`` is read by the main process only, which sends the others their
-            share. A batch that cannot be split evenly loses its last items there, and the last of
-            a ``DataLoader`` without ``drop_last`` is filled up.
+            share along the first axis of every tensor. A batch that cannot be split evenly loses
+            its last items there; the last of a ``DataLoader`` without ``drop_last`` is filled up.
         loss: ``loss(model, batch)`` returns a scalar to be made small.
         generator: seeds all randomness of the model and the loss.
         epochs: passes over ``batches``; give either this
@@ -109,6 +109,8 @@ def fit(
     objective, optimizer, scheduler = accelerator.prepare(
         _Objective(model, loss), optimizer, scheduler
     )
+    if accelerator.num_processes == 1:  # there is nobody to whom the main process would send
+        accelerator.dataloader_config.dispatch_batches = False
     loader = accelerator.prepare_data_loader(_as_loader(batches), slice_fn_for_dispatch=_share)
     device, order = accelerator.device, getattr(batches, "generator", None)
     run = _Run(seed=int(torch.randint(2**31, (), generator=generator, device=generator.device)))
@@ -151,6 +153,8 @@ def fit(
                 if checkpoint is not None and history.steps % checkpoint_every == 0:
                     _save(accelerator, Path(checkpoint), history.steps)
             else:
+                if run.done == 0:
+                    raise ValueError("batches is empty: it gave nothing to train on")
                 run.done = 0
             if validate is not None and history.steps not in dict(history.scores):
                 with _mode(model, training=False):
@@ -174,8 +178,8 @@ def _step(
     if value.ndim:
         raise ValueError(f"loss returned the shape {tuple(value.shape)}: take the mean")
     accelerator.backward(value)
-    limit = math.inf if clip is None else clip
-    norm = float(accelerator.clip_grad_norm_(objective.parameters(), limit))
+    trained = [weight for group in optimizer.param_groups for weight in group["params"]]
+    norm = float(accelerator.clip_grad_norm_(trained, math.inf if clip is None else clip))
     found = accelerator.reduce(value.detach(), "mean").item()
     # in half precision, Accelerate's loss scaler deals with gradients that overflow
     if not math.isfinite(found) or not (math.isfinite(norm) or accelerator.scaler):
@@ -222,12 +226,7 @@ class _Stream(IterableDataset):
         self.batches = batches
 
     def __iter__(self) -> Iterator[Batch]:
-        empty = True
-        for batch in self.batches:
-            empty = False
-            yield batch
-        if empty:
-            raise ValueError("batches is empty: it gave nothing to train on")
+        return iter(self.batches)
 
 
 def _as_loader(batches: Iterable[Batch]) -> DataLoader:
@@ -243,8 +242,6 @@ def _share(batch: Batch, _: slice, process_index: int, num_processes: int) -> Ba
     """Return a process's share of a batch: as many items of each tensor as the others get."""
 
     def share(tensor: Tensor) -> Tensor:
-        if tensor.ndim == 0:
-            return tensor
         size = len(tensor) // num_processes
         return tensor[process_index * size :][:size]
 
@@ -256,18 +253,23 @@ def _count_steps(batches: Iterable[Batch], epochs: int | None, steps: int | None
         raise ValueError(f"epochs is {epochs} and steps is {steps}: give one of the two")
     if isinstance(batches, Iterator):
         raise ValueError("batches can be read only once: give a list, Batches or a DataLoader")
-    if hasattr(batches, "__len__") and len(batches) == 0:
+    try:
+        length = len(batches)
+    except TypeError:
+        length = None
+    if length == 0:
         raise ValueError("batches is empty: there is nothing to train on")
-    if steps is None and not hasattr(batches, "__len__"):
+    if steps is None and length is None:
         raise ValueError("batches does not know its length: give steps, not epochs")
-    total = steps if epochs is None else epochs * len(batches)
+    total = steps if epochs is None else epochs * length
     if total < 1:
         raise ValueError(f"that makes {total} steps: train for one at least")
     return total
 
 
 def _bar(total: int, done: int, *, shown: bool) -> tqdm:
-    return tqdm(desc="training", total=total, initial=done, leave=False, disable=not shown)
+    options = {"leave": False, "mininterval": 0.5, "disable": not shown}
+    return tqdm(desc="training", total=total, initial=done, **options)
 
 
 def _save(accelerator: Accelerator, folder: Path, steps: int) -> None:

@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 import mmlib
-from tools.test import STEPS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE-PROSE")
@@ -243,28 +242,3 @@ def test_a_planted_fault_is_found(house, file, before, after, fault):
     assert before in text
     (house / file).write_text(text.replace(before, after))
     assert any(fault in found for found in all_faults(house))
-
-
-def unreached(root: Path) -> list[str]:
-    """Return the test files with a mark by which ``unit`` leaves them out, but no other step."""
-    commands = [command for _, command in STEPS.values()]
-    marks = set(re.findall(r"not (\w+)", " ".join(STEPS["unit"][1])))
-    faults = []
-    for path in sorted((root / "tests").rglob("test_*.py")):
-        name = path.relative_to(root).as_posix()
-        for mark in marks & set(re.findall(r"pytest\.mark\.(\w+)", path.read_text("utf-8"))):
-            mine = [c for c in commands if re.search(rf"(?<!not )\b{mark}\b", c[-1])]
-            if not any(name.startswith(word) for c in mine for word in c if "tests/" in word):
-                faults.append(f"no step runs the tests of {name} that are marked {mark}")
-    return faults
-
-
-def test_each_marked_test_is_run_by_some_step(tmp_path):
-    assert not unreached(ROOT)
-    (tmp_path / "tests" / "site").mkdir(parents=True)
-    mark = "@pytest.mark."  # apart from the name: this file has no such mark
-    (tmp_path / "tests" / "site" / "test_page.py").write_text(f"{mark}site")
-    (tmp_path / "tests" / "test_lost.py").write_text(f"{mark}site {mark}slow")
-    assert unreached(tmp_path) == [
-        "no step runs the tests of tests/test_lost.py that are marked site"
-    ]

@@ -17,21 +17,34 @@ BLOCKS = re.findall(r"^```console\n(.*?)^```", PAGE, re.M | re.S)
 COMMANDS = [re.findall(r"^\$ (.*)", block.replace("\\\n", " "), re.M) for block in BLOCKS]
 SMALL = "--scenes 64 --batch-size 16 --epochs 10"  # the last word counts: this replaces the page's
 CPU = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-pytestmark = pytest.mark.slow
+# the timeout is against hangs
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
-def start(command: str, folder: Path, *, port: int = 0, more: str = "", **environment: str):
-    words = f"{command} {SMALL} {more}".replace("29400", str(port)).split()
-    words = [str(ROOT / word) if word.endswith(".py") else word for word in words]
-    program = {"python": [], "accelerate": ["-m", "accelerate.commands.accelerate_cli"]}[words[0]]
-    return subprocess.Popen(
-        [sys.executable, *program, *words[1:]],
-        cwd=folder,
-        env=os.environ | CPU | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture(scope="module")
+def start():
+    """Return a function that starts a command of the page; what still runs at the end is ended."""
+    runs = []
+
+    def start(command: str, folder: Path, *, port: int = 0, more: str = "", **environment: str):
+        words = f"{command} {SMALL} {more}".replace("29400", str(port)).split()
+        words = [str(ROOT / word) if word.endswith(".py") else word for word in words]
+        module = {"python": [], "accelerate": ["-m", "accelerate.commands.accelerate_cli"]}
+        run = subprocess.Popen(
+            [sys.executable, *module[words[0]], *words[1:]],
+            cwd=folder,
+            env=os.environ | CPU | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        runs.append(run)
+        return run
+
+    yield start
+    for run in runs:
+        if run.poll() is None:
+            run.terminate()
 
 
 def finish(run: subprocess.Popen) -> str:
@@ -45,7 +58,7 @@ def losses(out: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory) -> str:
+def alone(start, tmp_path_factory) -> str:
     """What the page's first command prints: one process on one device."""
     ((command,), *_) = COMMANDS
     out = finish(start(command, tmp_path_factory.mktemp("alone")))
@@ -57,7 +70,7 @@ def test_the_page_has_the_commands_that_are_tested_here():
     assert [len(lines) for lines in COMMANDS] == [1, 1, 1, 2, 1]
 
 
-def test_mixed_precision_is_the_option_of_the_command_or_the_environment(alone, tmp_path):
+def test_mixed_precision_is_the_option_of_the_command_or_the_environment(start, alone, tmp_path):
     (command,) = COMMANDS[1]
     by_option = losses(finish(start(command, tmp_path)))
     environment = {"ACCELERATE_MIXED_PRECISION": "bf16"}
@@ -66,7 +79,7 @@ def test_mixed_precision_is_the_option_of_the_command_or_the_environment(alone, 
     assert by_option == by_environment != losses(alone)
 
 
-def test_two_processes_on_one_machine_and_on_two_do_the_same(tmp_path):
+def test_two_processes_on_one_machine_and_on_two_do_the_same(start, tmp_path):
     (command,) = COMMANDS[2]
     one_machine = finish(start(command, tmp_path))
     with socket.socket() as free:
@@ -80,7 +93,7 @@ def test_two_processes_on_one_machine_and_on_two_do_the_same(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
-def test_the_run_that_is_cut_off_goes_on(alone, tmp_path):
+def test_the_run_that_is_cut_off_goes_on(start, alone, tmp_path):
     (command,) = COMMANDS[4]
     run = start(command, tmp_path, more="--checkpoint-every 5")
     while run.poll() is None and not list(tmp_path.glob("runs/classifier/step-*")):

@@ -1,5 +1,6 @@
 """The training loop: it learns, repeats itself, goes on when cut off, and stops clearly."""
 
+import itertools
 import math
 import os
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from mmlib.data.batches import Batches
 from mmlib.runtime import make_generator
@@ -106,6 +107,18 @@ def test_the_whole_gradient_is_clipped():
     train(model, data=data, optimizer=optimizer, learning_rate=None, steps=1, clip=0.25)
     moved = [w.detach().cpu() - b for w, b in zip(model.parameters(), before, strict=True)]
     assert math.sqrt(sum(float((m**2).sum()) for m in moved)) == pytest.approx(0.25, rel=1e-4)
+
+
+def test_what_the_optimizer_does_not_train_does_not_count():
+    def both(model, batch):
+        return squared_error(model[0], batch) + 1e6 * model[1](batch[0]).sum()
+
+    alone, pair = nn.Linear(3, 1), nn.ModuleList([nn.Linear(3, 1), nn.Linear(3, 1)])
+    pair[0].load_state_dict(alone.state_dict())
+    for model, loss, trained in ((alone, squared_error, alone), (pair, both, pair[0])):
+        optimizer = torch.optim.SGD(trained.parameters(), lr=0.1)
+        train(model, loss=loss, optimizer=optimizer, learning_rate=None, clip=0.25)
+    assert same_weights(alone, pair[0])
 
 
 def test_the_schedule_multiplies_the_learning_rate():
@@ -216,6 +229,7 @@ torch.save({{name: tensor.cpu() for name, tensor in model.state_dict().items()}}
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # against hangs: these start processes, which may be slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_killed_and_gone_on_is_the_same_as_unbroken(tmp_path):
     script = SCRIPT.format(tests=str(Path(__file__).parent))
@@ -292,6 +306,13 @@ def run_on(batches, loss=squared_error, **options):
     return fit(nn.Linear(3, 1), batches, loss, **options)
 
 
+class Endless(IterableDataset):
+    """Does not know how many batches it has."""
+
+    def __iter__(self):
+        return itertools.repeat(line_data())
+
+
 class Hollow:
     """Gives nothing, and does not know it."""
 
@@ -304,7 +325,11 @@ class Hollow:
     [
         ([], {}, "batches is empty"),
         (Hollow(), {}, "batches is empty"),
-        (Hollow(), {"steps": None, "epochs": 1}, "does not know its length: give steps"),
+        (
+            DataLoader(Endless(), batch_size=None),
+            {"steps": None, "epochs": 1},
+            "does not know its length: give steps",
+        ),
         (iter([line_data()]), {}, "batches can be read only once: give a list"),
         ((batch for batch in [line_data()]), {}, "batches can be read only once"),
         ([line_data()], {"epochs": 1}, "epochs is 1 and steps is 3: give one"),
@@ -341,7 +366,7 @@ def test_nested_batches_and_any_method_reach_the_model():
         return squared_error(model["line"], (batch["in"]["x"], batch["out"][0]))
 
     x, y = line_data()
-    batch = {"in": {"x": x}, "out": [y], "number": torch.tensor(1), "name": "a"}
+    batch = {"name": "a", "number": torch.tensor(1), "in": {"x": x}, "out": [y]}
     model = nn.ModuleDict({"line": nn.Linear(3, 1)})
     options = {"generator": make_generator(0), "steps": 3, "progress": False}
     assert fit(model, [batch], loss, **options).steps == 3
@@ -392,6 +417,7 @@ PartialState().destroy_process_group()
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # against hangs: these start processes, which may be slow
 def test_two_processes_do_what_one_does(tmp_path):
     """An even number of items a batch and of each part, so that nothing is left out or filled up.
 

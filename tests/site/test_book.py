@@ -16,7 +16,6 @@ PAGES = contents.pages(ROOT)
 CARDED = [p for p in PAGES if p.startswith("notebooks/") and "homework" not in p]
 CHAPTERS = [p for p in CARDED if "labs" not in p]
 WIDE, NARROW = site_browser.VIEWS
-pytestmark = pytest.mark.site
 
 
 @pytest.fixture(scope="module")

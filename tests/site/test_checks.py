@@ -4,7 +4,6 @@ import pytest
 
 from tools import site_browser
 
-pytestmark = pytest.mark.site
 WIDE, NARROW = site_browser.VIEWS
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Page</title>
 <meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"></head>

@@ -19,7 +19,6 @@ from tools import contents
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTENSIONS = ROOT / "book" / "_ext"
-pytestmark = pytest.mark.site
 
 CLAIM = {"value": "7 %", "what": "a number", "source": "Doe2020", "seen": "here", "status": "paper"}
 RESULT = {

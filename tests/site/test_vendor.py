@@ -3,11 +3,8 @@
 import hashlib
 from pathlib import Path
 
-import pytest
-
 VENDOR = Path(__file__).resolve().parents[2] / "book" / "_static" / "vendor"
 LARGEST = 3_000_000  # bytes of one file
-pytestmark = pytest.mark.site
 
 
 def drift(folder: Path) -> list[str]:
