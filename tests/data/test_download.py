@@ -3,6 +3,9 @@
 import errno
 import hashlib
 import io
+import signal
+import subprocess
+import sys
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,9 +37,10 @@ FILES = {
 
 
 class Server(BaseHTTPRequestHandler):
-    """Serves FILES; breaks off half-way as long as ``breaks`` is above zero."""
+    """Serves FILES; breaks off half-way as long as ``breaks`` is above zero, or waits there."""
 
     breaks = 0
+    halfway = None  # two events: it has come there, it may go on
 
     def do_GET(self):
         content = FILES.get(self.path)
@@ -49,6 +53,11 @@ class Server(BaseHTTPRequestHandler):
         if type(self).breaks > 0:
             type(self).breaks -= 1
             content = content[: len(content) // 2]
+        if type(self).halfway:
+            there, on = type(self).halfway
+            there.set()
+            on.wait(60)
+            return
         self.wfile.write(content)
 
     def log_message(self, *args):
@@ -247,6 +256,33 @@ def test_a_disk_that_fills_up_while_unpacking(address, folder, register, monkeyp
     monkeypatch.setattr(zipfile.shutil, "copyfileobj", copy_half)
     with pytest.raises(DataSetError, match=r"the disk is full: could not write to .*make room"):
         locate("toy")
+    assert names(folder) == []
+
+
+INTERRUPTED = """
+import sys
+from mmlib.data import catalogue, download
+
+source = catalogue.Source(sys.argv[1], "words.txt")
+toy = catalogue.DataSet("toy", "page", (source,), 1, "CC0", "citation", "words.txt")
+catalogue.DATA_SETS["toy"] = toy
+download.fetch("toy")
+"""
+
+
+def test_a_download_that_is_told_to_stop_leaves_nothing(address, folder, monkeypatch):
+    there, on = threading.Event(), threading.Event()
+    monkeypatch.setattr(Server, "halfway", (there, on))
+    command = [sys.executable, "-c", INTERRUPTED, f"{address}/words.txt"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            assert there.wait(60)
+            assert len(names(folder)) == 1
+            process.terminate()
+            assert process.wait(60) == -signal.SIGTERM
+        finally:
+            on.set()
+            process.kill()
     assert names(folder) == []
 
 
