@@ -78,6 +78,7 @@ def score(topic: str, module: ModuleType, *, seeds: int, again: bool = False) ->
         more = {"systems": systems, "runs": runs, "commits": commits, "shipped": shipped}
         store(name, module.TITLE, score_table(systems, runs, shipped), commit=used, **more)
 
+    print(f"{name}: {len(runs)} seeds are stored, {seeds} wanted", flush=True)
     for seed in map(str, range(seeds)):
         if seed not in runs:
             start = time.perf_counter()
