@@ -257,7 +257,8 @@ def istft(spectrum: Tensor, framing: Framing, *, time: int) -> Tensor:
         ValueError: a sample is under no window, or only where the window is 0.
     """
     shape = check_shape(spectrum, f"... {framing.n_fft // 2 + 1} frames", name="spectrum")
-    frames = torch.fft.irfft(spectrum.transpose(-1, -2), n=framing.n_fft)  # (..., frames, n_fft)
+    columns = spectrum.transpose(-1, -2)  # (..., frames, freqs)
+    frames = torch.fft.irfft(columns, n=framing.n_fft)  # (..., frames, n_fft)
     window = frame_window(framing, like=frames)
     start = framing.n_fft // 2 if framing.center else 0
     total = overlap_add(frames * window, framing.hop)[..., start : start + time]
@@ -293,7 +294,7 @@ def griffin_lim(
     """Return a signal whose power spectrogram comes close to ``power``, which holds no phase.
 
     With momentum 0 this is Griffin & Lim (1984); the default is the faster variant of Perraudin,
-    Balazs & Søndergaard (2013), whose alpha is momentum / (1 + momentum) here, as in librosa.
+    Balazs & Søndergaard (2013), and momentum is their alpha.
 
     Args:
         power: (..., freqs, frames), 0 or more.
@@ -307,7 +308,8 @@ def griffin_lim(
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum is {momentum}, it must be at least 0 and below 1")
     magnitude = power.clamp_min(0).sqrt()
-    angle = torch.rand(power.shape, generator=generator, device=power.device, dtype=power.dtype)
+    like = {"device": power.device, "dtype": power.dtype}
+    angle = torch.rand(power.shape, generator=generator, **like)
     phase, last = torch.polar(torch.ones_like(magnitude), 2 * math.pi * angle), 0
     for _ in range(rounds):
         consistent = stft(istft(magnitude * phase, framing, time=time), framing)
