@@ -160,9 +160,9 @@ def compare(exercise: Exercise, cases: Sequence[Inputs], answers: Sequence[Any])
             f"The answer to {call} must be {len(truths)} arrays: return them with a comma between."
         )
     part = [agrees(*pair) for pair in zip(truths, given, strict=True)].index(False)
-    which = f"value {part + 1} of the answer" if len(truths) > 1 else "answer"
+    which = f"Value {part + 1} of the answer" if len(truths) > 1 else "The answer"
     same_part = [(t[part], g[part]) for t, g in (pairs[i] for i in wrong) if len(g) == len(t)]
-    return _describe(f"The {which} to {call}", same_part)
+    return _describe(f"{which} to {call}", same_part)
 
 
 def scored(
@@ -230,7 +230,8 @@ def _parts(truth: Any, answer: Any) -> tuple[list[np.ndarray], list[np.ndarray]]
     """Return truth and answer as arrays: one each, or one for each value of a tuple."""
     if not isinstance(truth, tuple):
         return [np.asarray(truth)], [_array(answer)]
-    values = answer if isinstance(answer, list | tuple) else [answer]
+    several = isinstance(answer, list | tuple) or np.ndim(answer) > 0  # rows of an array will do
+    values = list(answer) if several else [answer]
     return [np.asarray(part) for part in truth], [_array(part) for part in values]
 
 
@@ -255,8 +256,8 @@ def _describe(what: str, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
             kind = {"i": "whole (use // for /, int())", "b": "True or False"}
             should = kind.get(truth.dtype.kind, "real (take np.abs first)")
             return f"{what} has type {answer.dtype}, it should be {should}."
-        if not np.isfinite(answer).all():
-            return f"{what} holds NaN or infinite values: a division by zero, or a log of zero?"
+    if not np.isfinite(pairs[0][1]).all():
+        return f"{what} holds NaN or infinite values: a division by zero, or a log of zero?"
     truth, answer = (np.concatenate([pair[k].ravel() for pair in pairs]) for k in (0, 1))
     factor = np.vdot(truth, answer) / max(np.vdot(truth, truth), 1e-300)
     several = truth.size > 1 and truth.dtype.kind == "f" and abs(factor) > 1e-9

@@ -127,6 +127,7 @@ def _run_once(
         (folder / "work").mkdir()
         (folder / f"submission{suffix}").write_bytes(source)
         request = {"role": "student", "file": f"submission{suffix}"}
+        request["answer_bytes"] = limits.answer_bytes
         request["calls"] = [{"function": c.function, "inputs": c.inputs} for c in calls]
         marks = ["started", "loaded", *(f"{number}.json" for number in range(len(calls)))]
         end, output = _run_worker(request, folder, marks, limits, namespaces)

@@ -54,7 +54,11 @@ def run_student(request: dict[str, Any], folder: Path) -> None:
             problems.append(text if place in text else f"{text} in {place}")
     _write(answers / "loaded", "")
     for number, call in enumerate(calls):
-        _write(answers / f"{number}.json", _answer(call, session.names, problems))
+        answer = _answer(call, session.names, problems)
+        if len(answer) > request["answer_bytes"]:
+            most = request["answer_bytes"]
+            answer = wire.dumps({"problem": f"the answer is larger than {most} bytes"})
+        _write(answers / f"{number}.json", answer)
 
 
 def _answer(call: dict[str, Any], names: dict[str, Any], problems: list[str]) -> str:

@@ -30,6 +30,11 @@ def both(x):
     return x.sum(axis=0), len(x)
 
 
+@exercise(points=1, title="Pair", inputs=lambda rng: [{"x": rng.normal(size=3)}])
+def pair(x):
+    return x, 2 * x
+
+
 @exercise(points=1, title="Double", inputs=lambda rng: [{"x": rng.normal(size=(2, 3))}])
 def double(x):
     return 2 * x
@@ -59,8 +64,10 @@ def verdict(item, function):
         (double, lambda x: (2 * x).tolist(), None),
         (double, lambda x: torch.tensor(2 * x), None),
         (both, lambda x: [x.sum(axis=0), 2], None),
-        (both, lambda x: (x.sum(axis=0), 2.0), "value 2 of the answer to both(x=<array (2, 3)>)"),
+        (both, lambda x: (x.sum(axis=0), 2.0), "Value 2 of the answer to both(x=<array (2, 3)>)"),
         (both, lambda x: x.sum(axis=0), "must be 2 arrays"),
+        (both, lambda x: 2, "must be 2 arrays"),
+        (pair, lambda x: np.stack([x, 2 * x]), None),  # its rows are the two
     ],
 )
 def test_the_verdict_names_the_mistake_or_describes_it(item, function, said):

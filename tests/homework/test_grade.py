@@ -97,7 +97,7 @@ SUBMISSIONS = {  # name → source, points, a reason that stands in the report
         "endless loop?",
     ),
     "g_equal.py": (ALWAYS_EQUAL, 0, "the answer holds a Equal"),
-    "h_cheats.py": (CHEATS, 0, "ended its own process (exit code 0) in cell 1"),
+    "h_cheats.py": (CHEATS, 0, "ended its own process (exit code"),
     "i_memory.py": ("hoard = bytearray(10**12)\n" + solution(), 0, "MemoryError"),
     "j|pipe <b>.py": (
         "def dft_power(n): raise ValueError('| x | 14 |\\n# forged <b>`')",
@@ -108,7 +108,7 @@ SUBMISSIONS = {  # name → source, points, a reason that stands in the report
     "l_redraws.py": (REDRAWS, 0, r"\x1b[2K\x1b[1A| z_right.py"),
     "m_copies.py": (COPIES, 0, "no function dft_power is defined"),
     "n_shouts.PY": (solution(), POSSIBLE, ""),
-    os.fsdecode(b"o_caf\xe9.py"): ("print('said \x07')\n" + solution(), POSSIBLE, ""),
+    "o_caf\udce9.py": ("print('said \x07')\n" + solution(), POSSIBLE, ""),
     "z_right.py": (solution(), POSSIBLE, ""),
 }
 SKIPPED = {
@@ -270,6 +270,7 @@ def test_a_report_that_can_no_longer_be_written_is_printed(tmp_path, capsys, mon
     assert "the report stands above, it could not be written" in err
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_loses_nothing_that_was_graded(tmp_path, sent):
     (tmp_path / "class").mkdir()

@@ -32,13 +32,8 @@ def _annotations(rng):
         "Without the tanh the hidden state adds the same number to all scores, and the softmax "
         "does not notice: take tanh of the sum.": {"activation": lambda x: x},
         "The hidden state was left out of the scores.": {"query": 0},
-        "The scores themselves were used as weights: softmax over the cells.": {
-            "weigh": lambda scores: scores
-        },
+        "The softmax over the cells is missing.": {"weigh": lambda scores: scores},
         "The weights are exp(e) without the division by their sum.": {"weigh": np.exp},
-        "Only the best cell was taken: this is hard attention.": {
-            "weigh": lambda scores: np.eye(len(scores))[scores.argmax()]
-        },
         "The projected cells were summed up: sum the annotation vectors, the projections serve the "
         "scores only.": {"values": lambda cells, weight: cells @ weight},
         "The two weight matrices are swapped.": lambda cells, hidden, a, h, score: attend(
@@ -76,9 +71,7 @@ def _gates(rng):
         "The gate is a sigmoid, not a tanh.": {"squash": np.tanh},
         "The bias is missing.": {"use_bias": 0},
         "The context vector was multiplied by 1 - beta.": {"squash": lambda x: 1 / (1 + np.exp(x))},
-        "The gate was computed from the context vector: the hidden state decides.": {
-            "of_context": True
-        },
+        "The hidden state decides on the gate, not the context vector.": {"of_context": True},
     },
 )
 def gated_context(
@@ -98,19 +91,10 @@ def gated_context(
     hints={
         "The factor 2 of the square's derivative is missing.": {"factor": -1},
         "The sign is wrong: the derivative of (1 - x)² is -2 (1 - x).": {"factor": 2},
-        "This is the derivative by the weights: lead it back through the softmax.": {
-            "back": lambda weights, slope: np.broadcast_to(slope, weights.shape)
-        },
-        "The mean slope is missing: a score raises its weight at the cost of all others.": {
-            "back": lambda weights, slope: weights * slope
-        },
+        "Lead the slopes back through the softmax.": {"back": lambda w, slope: slope + 0 * w},
+        "The mean slope is missing.": {"back": lambda weights, slope: weights * slope},
         "The softmax runs over time: it runs over the cells.": {"axis": 0},
-        "Each weight was compared with 1: compare their sum over time.": {
-            "total": lambda weights: weights
-        },
-        "The mean slope is weighted by the weights: it is no plain mean.": {
-            "back": lambda weights, slope: weights * (slope - np.mean(slope))
-        },
+        "Compare the sum over time with 1, not each weight.": {"total": lambda weights: weights},
     },
 )
 def coverage_gradient(
@@ -136,12 +120,8 @@ def coverage_gradient(
     hints={
         "The baseline was not subtracted from the reward.": {"use_baseline": 0},
         "The baseline was added: subtract it from the reward.": {"use_baseline": -1},
-        "All choices weigh the same here: weigh each with its probability.": {
-            "weigh": lambda p: np.full_like(p, 1 / len(p))
-        },
-        "The sign is wrong: the derivative of ln p_i by e_k is 1 - p_k for k = i, else -p_k.": {
-            "sign": -1
-        },
+        "Weigh each choice by its probability.": {"weigh": lambda p: np.full_like(p, 1 / len(p))},
+        "The sign is wrong: the derivative of ln p_i by e_i is 1 - p_i.": {"sign": -1},
         "The 1 for k = i is missing.": {"own": 0},
         "This is the mean of the squares: the variance is about the mean.": {"centre": 0},
         "This is the standard deviation: the variance is its square.": {"power": 0.5},

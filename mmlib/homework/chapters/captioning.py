@@ -28,7 +28,7 @@ def _states(rng):
     inputs=_states,
     hints={
         "The new hidden state was made of the old cell: compute c' first.": {"shown": "old"},
-        "h' = o c' lacks the tanh. (Show and Tell's equations have none; here it is o tanh c'.)": {
+        "The tanh in h' = o tanh c' is missing (as in Show and Tell).": {
             "squash": lambda cell: cell
         },
         "The bias is missing.": {"use_bias": 0},
@@ -65,17 +65,10 @@ def _captions(rng):
     title="A loss that skips the padding",
     inputs=_captions,
     hints={
-        "The padding counts as a word: leave those positions out.": {
-            "mean": lambda loss, real: loss.mean()
-        },
+        "The padding counts as a word here.": {"mean": lambda loss, real: loss.mean()},
         "The padding's loss is left out, but its positions are still counted: divide by the number "
         "of real words.": {"mean": lambda loss, real: loss[real].sum() / loss.size},
-        "The losses were added up: take the mean over the real words.": {
-            "mean": lambda loss, real: loss[real].sum()
-        },
-        "The mean was taken caption by caption: each word of the batch counts the same.": {
-            "mean": lambda loss, real: np.mean((loss * real).sum(axis=1) / real.sum(axis=1))
-        },
+        "The losses were added up: take their mean.": {"mean": lambda loss, real: loss[real].sum()},
         "This is the mean log-probability: the loss is its negative.": {"sign": -1},
     },
 )
@@ -108,15 +101,13 @@ def _grams(words, n):
         "The matches are not clipped: an n-gram counts at most as often as one reference has it.": {
             "clip": lambda count, others: count if max(others) else 0
         },
-        "Clipped by all references together: the one that has it most often decides.": {
+        "Clipped by the sum over the references: the largest count decides.": {
             "clip": lambda count, others: min(count, sum(others))
         },
-        "Each n-gram counts once here, however often it matches.": {
+        "Each n-gram counts once here: count all that match.": {
             "clip": lambda count, others: min(count, max(others), 1)
         },
-        "This is the number of matches: divide by the number of the candidate's n-grams.": {
-            "total": lambda grams: 1
-        },
+        "Divide the matches by the number of the candidate's n-grams.": {"total": lambda grams: 1},
         "Single words were counted: an n-gram is a run of n words.": (
             lambda candidate, references, n: ngram_precision(candidate, references, 1)
         ),
@@ -148,18 +139,10 @@ def _beams(rng):
     inputs=_beams,
     hints={
         "The scores so far were ignored: add them to the log-probabilities.": {"past": 0},
-        "Probabilities are multiplied, so log-probabilities are added, not multiplied.": {
-            "join": np.multiply
-        },
-        "Finished hypotheses go on: they have one continuation, end, at the same score.": {
-            "keep_finished": False
-        },
-        "Finished hypotheses were dropped: they stay, with the score that they have.": {
-            "drop_finished": True
-        },
-        "Each hypothesis kept one continuation: all continuations compete with each other.": {
-            "compete": False
-        },
+        "Log-probabilities are added, not multiplied.": {"join": np.multiply},
+        "A finished hypothesis has one continuation only.": {"keep_finished": False},
+        "Finished hypotheses were dropped: they stay.": {"drop_finished": True},
+        "All continuations compete: one may be continued twice.": {"compete": False},
         "Row and word are swapped: the hypothesis comes first.": {"order": [1, 0]},
     },
 )

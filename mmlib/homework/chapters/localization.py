@@ -28,21 +28,10 @@ def _grids(rng):
     title="Where the sound attends",
     inputs=_grids,
     hints={
-        "The cells were not scaled to length 1: a cosine has no lengths.": {
-            "scale_cells": lambda cells: cells
-        },
-        "The sound was not scaled to length 1: a cosine has no lengths.": {
-            "scale_sound": lambda sound: sound
-        },
-        "The ReLU is missing: cells that point away from the sound all get the score 0.": {
-            "relu": lambda scores: scores
-        },
-        "The softmax is missing: the weights of all cells must sum to 1.": {
-            "normalise": lambda scores: scores
-        },
-        "The scores were divided by their sum: use the softmax.": {
-            "normalise": lambda scores: scores / scores.sum()
-        },
+        "The cells were not scaled to length 1.": {"scale_cells": lambda cells: cells},
+        "The sound was not scaled to length 1.": {"scale_sound": lambda sound: sound},
+        "The ReLU is missing: negative cosines count as 0.": {"relu": lambda scores: scores},
+        "The softmax is missing: the weights must sum to 1.": {"normalise": lambda scores: scores},
         "The softmax runs within each row: it runs over all cells of the picture.": {
             "normalise": lambda scores: np.stack([_softmax(row) for row in scores])
         },
@@ -79,19 +68,12 @@ def _overflowing(near, far):
     title="The triplet loss of the unsupervised network",
     inputs=_triplets,
     hints={
-        "Exponentials of large distances overflow: divide numerator and denominator by one.": {
+        "Exponentials of large distances overflow: subtract the larger first.": {
             "shares": _overflowing
         },
         "Own and other sound are swapped: the own sound's share must become 0.": {"swap": True},
-        "The distances were squared: take the norm itself.": {
-            "distance": lambda x: (x**2).sum(axis=1)
-        },
-        "These are sums of absolute differences: take the Euclidean norm.": {
-            "distance": lambda x: np.abs(x).sum(axis=1)
-        },
-        "Only the own sound's share is in the loss: add the square of the other's share minus 1.": {
-            "of_other": 0
-        },
+        "The distances are norms, not squares.": {"distance": lambda x: (x**2).sum(axis=1)},
+        "The other sound's share is missing: add (d - 1)² of it.": {"of_other": 0},
         "The shares were not squared.": {"power": 1},
         "The batch was added up: take the mean.": {"mean": np.sum},
     },
@@ -129,7 +111,7 @@ def _votes(rng):
         "Two people are enough: g is at most 1.": {"most": np.inf},
         "All three people were asked for: two are enough.": {"needed": 3},
         "The claimed pixels that nobody marked are missing in the denominator.": {"false": 0},
-        "The whole claimed set stands in the denominator: count only its pixels without a vote.": {
+        "Add to the denominator only claimed pixels without a vote.": {
             "nobody": lambda votes: votes >= 0
         },
         "Values equal to the threshold are claimed, too.": {"claim": np.greater},
@@ -150,18 +132,11 @@ def consensus_iou(
     title="The success curve and its area",
     inputs=lambda rng: [{"ious": rng.beta(2, 2, size=n)} for n in (3, 10, 25, 40)],
     hints={
-        "The area is a sum without the step: each threshold is 0.05 from the next.": {
+        "The area lacks the step: thresholds lie 0.05 apart.": {
             "area": lambda success: success.sum()
         },
-        "These are rectangles: both ends count half (the trapezoidal rule).": {
-            "area": lambda success: success.sum() / 20
-        },
-        "This is the mean over the thresholds: the area is asked for, by trapezoids.": {
-            "area": np.mean
-        },
-        "This is the share of pictures below the threshold: success is at least the threshold.": {
-            "succeeds": np.less
-        },
+        "These are rectangles: use trapezoids.": {"area": lambda success: success.sum() / 20},
+        "These are failures: success is at or above the threshold.": {"succeeds": np.less},
         "The success is asked for at the threshold 0.5.": {"at": 6},
         "The mean IoU is no success rate: count the pictures at or above 0.5.": lambda ious: (
             ious.mean(),

@@ -13,14 +13,9 @@ from mmlib.homework.exercise import exercise
         for n in (1, 2, 3, 3, 4, 5)
     ],
     hints={
-        "The strides were ignored: outputs of a layer with a stride lie further apart.": {
-            "spread": lambda apart, stride: 1
-        },
-        "Only the stride of the layer just below counts here: distances multiply.": {
+        "The strides were ignored: they move outputs apart.": {"spread": lambda apart, stride: 1},
+        "Only the stride just below counts here: strides multiply.": {
             "spread": lambda apart, stride: stride
-        },
-        "The strides were added: distances multiply.": {
-            "spread": lambda apart, stride: apart + stride - 1
         },
         "A layer's own stride counts only for the layers above it.": {"own": True},
         "A kernel of width k adds k - 1 distances, not k.": {"less": 0},
@@ -49,22 +44,13 @@ def receptive_field(
     ],
     hints={
         "The first step has the rate 0 and learns nothing: step 0 has peak / warmup.": {"first": 0},
-        "The warm-up is missing: for the first steps the rate grows in a straight line.": {
-            "warm": False
-        },
+        "The warm-up is missing.": {"warm": False},
         "The cosine starts at step 0: it starts where the warm-up ends.": {"start": 0},
-        "The rate falls in a straight line: it follows half a wave of the cosine.": {
-            "cool": lambda part: 1 - part
-        },
-        "The cosine runs through a whole wave: half a wave leads from peak to 0.": {
+        "The rate falls in a straight line: it follows a cosine.": {"cool": lambda part: 1 - part},
+        "Half a wave leads from the peak to 0, not a whole one.": {
             "cool": lambda part: (1 + np.cos(2 * np.pi * part)) / 2
         },
-        "The cosine was not halved: 1 + cos runs from 2 to 0.": {
-            "cool": lambda part: 1 + np.cos(np.pi * part)
-        },
-        "The factor pi is missing inside the cosine.": {
-            "cool": lambda part: (1 + np.cos(part)) / 2
-        },
+        "1 + cos runs from 2 to 0: halve it.": {"cool": lambda part: 1 + np.cos(np.pi * part)},
     },
 )
 def learning_rate(
@@ -106,11 +92,9 @@ def _batches(rng):
         "The learning rate is missing.": lambda weights, features, labels, rate: sgd_step(
             weights, features, labels, 1.0
         ),
-        "The examples were added up: the loss is their mean, divide by the batch's size.": {
-            "mean": False
-        },
+        "The loss is a mean: divide by the batch's size.": {"mean": False},
         "The true classes are missing: subtract 1 where c is the true class.": {"label": 0},
-        "The softmax is missing: the error is the probability minus the truth.": {
+        "The softmax is missing: the error is probability minus truth.": {
             "softmax": lambda logits: logits
         },
         "The softmax runs over the examples: it runs over the classes.": {

@@ -25,9 +25,7 @@ def _softmax(logits):
         "The padding is missing: half a kernel of zeros at both ends.": {"ends": 0},
         "Padded at one end only.": {"ends": 1},
         "The first position is missing: + 1.": {"first": 0},
-        "A kernel that hangs over the end does not count: round down.": {
-            "whole": lambda length, stride: -(-length // stride)
-        },
+        "Round down, not up.": {"whole": lambda length, stride: -(-length // stride)},
         "Each layer gets what the one before has made, not the waveform.": {"chain": False},
         "The kernel's own length was not subtracted.": {"covered": 0},
     },
@@ -67,25 +65,16 @@ def _divergence(p, q):
     title="The divergence from two teachers",
     inputs=_videos,
     hints={
-        "0 log 0 gives NaN: a class with p = 0 adds nothing.": {
-            "terms": lambda p, q: p * np.log(p / q)
-        },
-        "This is the cross-entropy: the divergence also has the term p log p.": {
-            "terms": lambda p, q: -p * np.log(q)
-        },
+        "0 log 0 gives NaN: such a class adds nothing.": {"terms": lambda p, q: p * np.log(p / q)},
+        "This is the cross-entropy: p log p is missing.": {"terms": lambda p, q: -p * np.log(q)},
         "Student and teacher are swapped in the divergence.": {
             "terms": lambda p, q: q * np.log(q / np.maximum(p, 1e-300))
         },
-        "The sign is wrong: a divergence is never negative.": {
-            "terms": lambda p, q: -_divergence(p, q)
-        },
+        "A divergence is never negative.": {"terms": lambda p, q: -_divergence(p, q)},
         "The scenes' teacher was left out.": {"of_scenes": 0},
-        "The two divergences were averaged: the loss is their sum.": {
-            "of_objects": 0.5,
-            "of_scenes": 0.5,
-        },
+        "The divergences are added, not averaged.": {"of_objects": 0.5, "of_scenes": 0.5},
         "The batch was added up: take the mean over the videos.": {"mean": np.sum},
-        "The mean was also taken over the classes: add these up.": {
+        "The mean was taken over the classes, too.": {
             "terms": lambda p, q: _divergence(p, q) / p.shape[1]
         },
     },
@@ -158,11 +147,6 @@ def _heads(rng):
         "The teacher is missing: the derivative by a logit is q - p.": {"of_teacher": 0},
         "The softmax is missing: q is the softmax of the logits.": {"softmax": lambda x: x},
         "The sum over clips and steps was not divided: the loss is a mean.": {"mean": False},
-        "Divided by the clips only: the loss is a mean over clips and steps.": (
-            lambda features, weights, teacher: (
-                student_gradient(features, weights, teacher) * features.shape[1]
-            )
-        ),
         "The features were averaged over the steps first: each step has its own softmax.": (
             lambda features, weights, teacher: student_gradient(
                 features.mean(axis=1, keepdims=True), weights, teacher

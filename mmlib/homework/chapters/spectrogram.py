@@ -11,19 +11,10 @@ from mmlib.homework.exercise import exercise, scored
     inputs=lambda rng: [{"frame": rng.normal(size=n)} for n in (8, 9, *rng.integers(10, 64, 4))],
     hints={
         "This is the magnitude |X[k]|: power is its square.": {"power": np.abs},
-        "Only the cosines are counted: power adds the squares of real and imaginary part.": {
-            "power": lambda x: x.real**2
-        },
-        "The complex number itself was squared, which turns it: square np.abs(X).": {
-            "power": lambda x: x**2
-        },
-        "The upper half mirrors the lower: keep k = 0 to N // 2, both included.": {
-            "transform": np.fft.fft
-        },
-        "The last frequency is missing: k = N // 2 is included.": {
-            "transform": lambda x: np.fft.rfft(x)[:-1]
-        },
-        "Divided by N: X[k] is a sum over the frame, not a mean.": {
+        "Only the cosines are counted, the real part.": {"power": lambda x: x.real**2},
+        "The complex number itself was squared: square np.abs(X).": {"power": lambda x: x**2},
+        "The upper half mirrors the lower: keep k = 0 to N // 2.": {"transform": np.fft.fft},
+        "X[k] is a sum over the frame, not a mean.": {
             "transform": lambda x: np.fft.rfft(x) / len(x)
         },
     },
@@ -54,14 +45,10 @@ def _padded(mode):
         "The window was not applied: multiply each frame by it before the transform.": {"times": 0},
         "The window was applied twice.": {"times": 2},
         "These are magnitudes: a power spectrogram holds their squares.": {"power": np.abs},
-        "The frames stand side by side: frame m starts at sample m * hop.": {
-            "step": lambda window, hop: len(window)
-        },
+        "Frame m starts at sample m * hop.": {"step": lambda window, hop: len(window)},
         "The last frame is missing where it ends with the signal: range needs + 1.": {"last": 0},
         "The upper half of the frequencies mirrors the lower: use rfft.": {"transform": np.fft.fft},
-        "The signal was padded with zeros: only windows inside the signal count.": {
-            "pad": _padded("constant")
-        },
+        "The signal was padded with zeros: it must not be padded.": {"pad": _padded("constant")},
         "The signal was padded by mirroring (center=True in torch.stft): only windows inside "
         "the signal count.": {"pad": _padded("reflect")},
     },
@@ -93,18 +80,13 @@ def _hertz(mel):
         for rate, n_fft, mels in ((16000, 400, 10), (8000, 256, 8), (22050, 1024, 18))
     ],
     hints={
-        "The corners are evenly spaced in hertz: space them evenly in mel.": {
+        "The corners are evenly spaced in mel, not in hertz.": {
             "corners_at": lambda top, count: np.linspace(0, top, count)
         },
-        "The filters reach up to the sampling rate: the highest frequency is half of it.": {
-            "top": 1.0
-        },
+        "The highest frequency is half the sampling rate.": {"top": 1.0},
         "There are negative weights: outside its triangle a filter is 0.": {"least": -np.inf},
         "Each triangle was scaled to equal area (norm='slaney'): here each peak has height 1.": {
             "scale": lambda filters, left, right: filters * 2 / (right - left)
-        },
-        "Each filter was divided by its sum: here each peak has height 1.": {
-            "scale": lambda filters, left, right: filters / filters.sum(axis=1, keepdims=True)
         },
         "The sides are straight over mel: only the corners come from mel, the sides are straight "
         "over hertz.": {"axis": _mel},
@@ -150,10 +132,7 @@ def _strongest(signal, rate):
         baselines={
             "The strongest peak of a spectrum is often a harmonic, not the fundamental: look for "
             "the spacing of the peaks.": _strongest,
-            "These are periods in samples: the pitch is rate / period.": {
-                "unit": lambda lag, rate: lag
-            },
-            "These are periods in seconds: the pitch is 1 / period.": {
+            "These are periods in seconds: return 1 / period.": {
                 "unit": lambda lag, rate: lag / rate
             },
             "Lags are whole samples, too coarse for high pitches: fit a parabola through the peak "

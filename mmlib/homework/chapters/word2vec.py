@@ -25,12 +25,7 @@ def _sentences(rng):
         "The contexts before the centre are missing.": {"before": 0},
         "The contexts after the centre are missing.": {"after": 0},
         "The last context of each window is missing: range leaves its end out.": {"stop": 0},
-        "Each centre is paired with itself: leave its own position out.": {
-            "differ": lambda words, i, j: True
-        },
-        "Equal words were left out: leave out the centre's position, not its word.": {
-            "differ": lambda words, i, j: words[i] != words[j]
-        },
+        "Leave out the centre's own position.": {"differ": lambda words, i, j: True},
         "Centre and context are swapped: the centre comes first.": {"order": [1, 0]},
         "The window reaches round the ends of the sentence.": {"wrap": True},
     },
@@ -78,9 +73,6 @@ def _log_sum(scores):
             -np.log(np.exp(contexts @ centres[c]) / np.exp(contexts @ centres[c]).sum())[o]
         ),
         "This is log p: the loss is -log p.": {"sign": -1},
-        "This is the probability itself: the loss is -log p.": lambda *inputs: np.exp(
-            -softmax_loss(*inputs)
-        ),
         "This is the logarithm to base 2: take the natural one, np.log.": {"sign": 1 / np.log(2)},
         "The two tables are swapped: the centre's row is taken of W, all others of W'.": (
             lambda centres, contexts, c, o: softmax_loss(contexts, centres, c, o)
@@ -109,9 +101,7 @@ def _triples(rng):
     title="The gradients of negative sampling",
     inputs=_triples,
     hints={
-        "These point against the gradient: they are the steps, without the learning rate.": {
-            "sign": -1
-        },
+        "These point against the gradient.": {"sign": -1},
         "The true context's label is missing: its error is sigmoid(u · v) - 1.": {"label": 0},
         "The negatives are treated as true contexts: their label is 0.": {"negative_label": 1},
         "The negatives were averaged: the loss is a sum over them.": {"average": True},
