@@ -96,6 +96,7 @@ def test_the_book_shows_all_that_is_measured(kind, page):
     text = (record.HERE.parent / "book" / f"{page}.md").read_text(encoding="utf-8")
     assert set(re.findall(rf"{{results-table}} {kind}/(\w+)", text)) == topics
     assert {path.stem for path in (record.RESULTS / kind).glob("*.json")} == topics
+    assert text.count(":picture:") == (len(topics) if kind == "scores" else 0)
 
 
 def test_a_stored_file_has_one_row_a_line():
