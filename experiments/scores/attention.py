@@ -15,6 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from mmlib.data.captions import (
+    CaptionBatches,
+    caption_vocabulary,
+    decode_captions,
+    encode_captions,
+)
 from mmlib.data.vocabulary import Vocabulary
 from mmlib.foundations.pretraining import encode, load_image_encoder
 from mmlib.runtime import make_generator
@@ -22,15 +28,7 @@ from mmlib.text_metrics import bleu
 from mmlib.training import fit
 from mmlib.vision_text import attention
 from mmlib.vision_text.attention import AttentionConfig, AttentionDecoder
-from mmlib.vision_text.captioning import (
-    CaptionBatches,
-    ShowAndTell,
-    beam_search,
-    caption_loss,
-    caption_vocabulary,
-    decode_captions,
-    encode_captions,
-)
+from mmlib.vision_text.captioning import ShowAndTell, beam_search, caption_loss
 from mmlib.world import mentions, pictures, sampling, words
 from mmlib.world.reading import check_captions, parse
 from mmlib.world.scenes import Scenes

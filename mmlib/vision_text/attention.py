@@ -30,11 +30,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmlib.data.captions import PAD, START
 from mmlib.shapes import check_floating, check_shape, check_whole
-from mmlib.vision_text.captioning import PAD, check_captions, trace
+from mmlib.vision_text.captioning import Picture
 
 SHARP = 3.0  # on the learned weights of the scores, so that maps grow sharp sooner
 Selection = Callable[[Tensor], Tensor]  # maps → how much each cell is used
+CONSTANT = slice(2, 5)  # the parts of a State that come from the picture and never change
 
 
 class State(NamedTuple):
@@ -295,7 +297,12 @@ class AttentionDecoder(nn.Module):
                 nn.Linear(config.history_units, config.vocab, bias=False),
             )
 
-    def start(self, pictures: Tensor) -> State:
+    def start(self, pictures: Tensor) -> tuple[Picture, tuple[Tensor, ...]]:
+        """Take in the pictures; see ``captioning.Decoder`` and ``begin_state``."""
+        state = self.begin_state(pictures)
+        return state[CONSTANT], state[:2] + state[5:]
+
+    def begin_state(self, pictures: Tensor) -> State:
         """Take in pictures (batch, features, rows, columns), grids of features.
 
         Everything that needs the picture alone is computed here, once. The LSTM begins with what
@@ -332,7 +339,14 @@ class AttentionDecoder(nn.Module):
         keys = 2 * self.key(annotations)
         return State(hidden, cell, annotations, keys, traits, history, nowhere, nowhere)
 
-    def step(self, words: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(
+        self, words: Tensor, state: tuple[Tensor, ...], picture: Picture
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Take the last words (batch,); see ``captioning.Decoder`` and ``next_state``."""
+        logits, whole = self.next_state(words, State(*state[:2], *picture, *state[2:]))
+        return logits, whole[:2] + whole[5:]
+
+    def next_state(self, words: Tensor, state: State) -> tuple[Tensor, State]:
         """Take the last words (batch,); return the logits of the next (batch, vocab) and the state.
 
         The state's ``map`` is the attention with which it expects the next word.
@@ -364,11 +378,13 @@ class AttentionDecoder(nn.Module):
 
         The longest captions come first within, so that those which have ended cost nothing more.
         """
-        check_captions(captions, pictures)
+        check_shape(captions, f"{len(pictures)} time", name="captions")
+        if captions.is_floating_point() or bool((captions[:, 0] != START).any()):
+            raise ValueError("captions must be whole numbers, each row from START on")
         lengths, order = (captions[:, 1:] != PAD).sum(dim=1).sort(descending=True, stable=True)
         if int(lengths[-1]) == 0:
             raise ValueError(f"caption {int(order[-1])} says nothing, not even END: leave it out")
-        state = self.start(pictures[order])
+        state = self.begin_state(pictures[order])
         driven = self.from_word(self.embedding(captions[order, :-1]))  # all words in one product
         steps, now, columns = captions.shape[1] - 1, [], [[] for _ in Unrolled._fields]
         for time, word in enumerate(driven[:, : int(lengths[0])].unbind(dim=1)):
@@ -521,8 +537,14 @@ def attention_maps(decoder: AttentionDecoder, pictures: Tensor, words: Tensor) -
     Returns:
         (batch, time, rows, columns), each map summing to one; beyond ``END`` they mean nothing.
     """
-    rows = pictures.shape[2]
-    return trace(decoder, pictures, words, lambda state: state[-1]).unflatten(2, (rows, -1))
+    last, maps = torch.full_like(words[:, 0], START), []
+    with torch.no_grad():
+        picture, state = decoder.start(pictures)
+        for word in words.unbind(dim=1):
+            _, state = decoder.step(last, state, picture)
+            maps.append(state[-1])
+            last = word
+    return torch.stack(maps, dim=1).unflatten(2, (pictures.shape[2], -1))
 
 
 def peaks(maps: Tensor, *, size: int = 64) -> Tensor:

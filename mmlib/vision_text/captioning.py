@@ -1,346 +1,229 @@
-"""Pictures into sentences: Show and Tell, and how any decoder finds its words.
+"""Show and Tell: a picture becomes a sentence, word by word.
 
-Book: ``notebooks/vision_text/05_captioning``. Paper: Vinyals et al., *Show and Tell: A Neural Image
-Caption Generator*, CVPR 2015. A frozen image encoder turns a picture into a grid of features,
-once; an LSTM takes in the picture and then writes one word after the other.
+Chapter: notebooks/vision_text/05_captioning. Paper: O. Vinyals et al., "Show and Tell: A Neural
+Image Caption Generator", CVPR 2015; its equations are cited as V15. The picture comes as a grid of
+features from a frozen image encoder, (batch, features, rows, columns); captions are rows of word
+numbers (``data.captions``). Different from the paper: a layer between the LSTM's output and the
+softmax of V15 eq. 9, biases, and means over words instead of sums in V15 eq. 13.
 
-Everything below but ``ShowAndTell`` works with any *decoder*, a module that keeps this contract:
-
-- ``start(pictures) -> state``: ``pictures`` (batch, features, rows, columns); a state is a tuple of
-  tensors, each with the first axis batch. What never changes, such as the features that attention
-  reads, belongs into the state, too.
-- ``step(words, state) -> (logits, state)``: ``words`` (batch,) are the numbers of the words said
-  last, ``logits`` (batch, vocab) those of the next. A tensor that a step leaves as it is must be
-  handed on itself, not as a copy: a beam search keeps it only once a picture. So later ``words``
-  and all that changes may have the first axis (batch · beam), the beams of a picture together,
-  while such a tensor still has (batch).
-- ``decoder(pictures, captions, at=None) -> logits``: teacher forcing. ``captions`` (batch, time)
-  begin with ``START``; the result is (batch, time - 1, vocab), for each word the logits of the one
-  that follows it. With ``at`` (batch, time - 1) bool only where it is true: (positions, vocab).
+``ShowAndTell`` is one ``Decoder``. Teacher forcing, the loss and all searches below work with any.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_max_pool2d, cross_entropy
+from torch.nn.functional import cross_entropy
 
-from mmlib.data.vocabulary import Vocabulary, word_lists
+from mmlib.data.captions import END, PAD, START
+from mmlib.foundations.pretraining import pooled
 from mmlib.shapes import check_floating, check_shape, check_whole
 
-MARKERS = ("<pad>", "<start>", "<end>")
-PAD, START, END = range(3)  # their numbers in a vocabulary of caption_vocabulary
-
-State = tuple[Tensor, ...]
+Picture = tuple[Tensor, ...]  # what comes from the picture and never changes
+State = tuple[Tensor, ...]  # what changes from word to word
 
 
-class Generated(NamedTuple):
-    """Sentences that a decoder has found."""
+class Decoder(Protocol):
+    """What writes a caption one word after the other; all tensors have the first axis ``batch``."""
 
-    words: Tensor  # (batch, longest + 1) int64: the words, END, then PAD
-    log_probability: Tensor  # (batch,) of the whole sentence, END included
+    def start(self, pictures: Tensor) -> tuple[Picture, State]:
+        """Take in pictures (batch, features, rows, columns)."""
 
-
-def caption_vocabulary(sentences: Iterable[Iterable[str]], *, min_count: int = 1) -> Vocabulary:
-    """Return the words of ``sentences`` with the three ``MARKERS`` before them.
-
-    Raises:
-        TypeError: a sentence is no list of words.
-        ValueError: a sentence holds a marker, or no word is left.
-    """
-    sentences = word_lists(sentences)
-    plain = Vocabulary.from_sentences(sentences, min_count=min_count)
-    for marker in MARKERS:
-        if marker in plain:
-            raise ValueError(
-                f"a sentence holds {marker!r}, which marks its end or padding: drop it"
-            )
-    counts = (0, len(sentences), len(sentences), *plain.counts)
-    return Vocabulary((*MARKERS, *plain.words), counts)
+    def step(self, words: Tensor, state: State, picture: Picture) -> tuple[Tensor, State]:
+        """Take the last words (batch,); return logits (batch, vocab) of the next, the new state."""
 
 
-def encode_captions(sentences: Iterable[Iterable[str]], vocabulary: Vocabulary) -> Tensor:
-    """Return the sentences as numbers, each between ``START`` and ``END``, padded with ``PAD``.
+class LSTMCell(nn.Module):
+    """One step of a long short-term memory, V15 eq. 4 to 8, with the gates in torch's order.
 
     Args:
-        sentences: lists of words.
-
-    Returns:
-        (captions, time) int64; time is the longest sentence's number of words plus 2.
-
-    Raises:
-        TypeError: a sentence is no list of words.
-        ValueError: there is no sentence, or the vocabulary has not the ``MARKERS`` first.
-        UnknownWordError: a word is not in the vocabulary.
+        inputs: length of x.
+        hidden: number of units.
+        squash: applied to the memory c before the gate o lets it out. Printed is m = o ⊙ c, without
+            any; ``torch.tanh`` makes the cell that of torch and of most papers.
     """
-    sentences = word_lists(sentences)
-    if not sentences:
-        raise ValueError("sentences is empty: give one caption at least")
-    if vocabulary.words[: len(MARKERS)] != MARKERS:
-        raise ValueError(
-            f"the vocabulary begins with {vocabulary.words[:3]}, it must begin with {MARKERS}: "
-            "make it with caption_vocabulary"
-        )
-    captions = torch.full((len(sentences), max(map(len, sentences)) + 2), PAD)
-    for row, sentence in zip(captions, sentences, strict=True):
-        numbers = vocabulary.encode(sentence)
-        row[: len(numbers) + 2] = torch.cat([torch.tensor([START]), numbers, torch.tensor([END])])
-    return captions
+
+    def __init__(
+        self, inputs: int, hidden: int, *, squash: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        super().__init__()
+        self.from_input = nn.Linear(inputs, 4 * hidden)  # W_ix, W_fx, W_cx, W_ox and biases
+        self.from_output = nn.Linear(hidden, 4 * hidden, bias=False)  # W_im, W_fm, W_cm, W_om
+        self.squash = squash or nn.Identity()
+
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the next output m and memory c, (batch, hidden) each, for x (batch, inputs)."""
+        m, c = state
+        i, f, g, o = (self.from_input(x) + self.from_output(m)).chunk(4, dim=-1)
+        i, f, o = torch.sigmoid(i), torch.sigmoid(f), torch.sigmoid(o)  # V15 eq. 4, 5, 6
+        c = f * c + i * torch.tanh(g)  # V15 eq. 7
+        return o * self.squash(c), c  # V15 eq. 8
 
 
-def decode_captions(words: Tensor, vocabulary: Vocabulary) -> list[list[str]]:
-    """Return the words of each row of ``words`` (captions, time), without the markers."""
-    check_shape(words, "captions time", name="words")
-    return [vocabulary.decode([n for n in row if n > END]) for row in words.tolist()]
-
-
-class CaptionBatches:
-    """Pairs of a picture and one of its captions in batches, in an order drawn anew each epoch.
-
-    Several captions may belong to one picture, whose grid is stored only once. A batch is
-    ``(pictures, captions)``: (batch, features, rows, columns) float32, and (batch, time) with no
-    more padding than its longest caption needs.
+class ShowAndTell(nn.Module):
+    """The picture is the LSTM's first input, as if it were a word (V15 section 3.1).
 
     Args:
-        grids: (pictures, features, rows, columns), of any floating type.
-        captions: (captions, time), from ``encode_captions``.
-        owner: (captions,) int64, the picture that each caption describes.
-        generator: draws the order of each epoch; ``None`` keeps the captions in order.
-        pool: captions are drawn for this many batches at once and dealt out by length. So a batch
-            holds captions of like length, and little time goes into padding; 1 leaves it to chance.
-
-    Raises:
-        ValueError: a caption has no owner or an owner no picture, or ``batch_size`` or ``pool`` is
-            below 1.
+        vocab: number of words, markers included.
+        features: of a cell of the image encoder's grid.
+        embedding: length of a word's vector, and of the picture's.
+        hidden: units of the LSTM.
+        dropout: share of the picture's vector and of m that is left out in training.
+        squash: of the ``LSTMCell``.
     """
 
     def __init__(
         self,
-        grids: Tensor,
-        captions: Tensor,
-        owner: Tensor,
+        vocab: int,
         *,
-        batch_size: int,
-        generator: torch.Generator | None = None,
-        pool: int = 1,
+        features: int = 128,
+        embedding: int = 128,
+        hidden: int = 256,
+        dropout: float = 0.1,
+        squash: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        check_shape(grids, "pictures features rows columns", name="grids")
-        sizes = check_shape(captions, "captions time", name="captions")
-        check_shape(owner, f"{sizes['captions']}", name="owner")
-        if int(owner.min()) < 0 or int(owner.max()) >= len(grids):
-            raise ValueError(
-                f"owner goes from {int(owner.min())} to {int(owner.max())}, there are "
-                f"{len(grids)} pictures: count them from 0"
-            )
-        self.grids, self.captions, self.owner = grids, captions, owner
-        self.batch_size = check_whole(batch_size, name="batch_size")
-        self.pool, self.generator = check_whole(pool, name="pool"), generator
-
-    def __len__(self) -> int:
-        return -(-len(self.captions) // self.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.arange(len(self.captions))
-        if self.generator is not None:
-            order = torch.randperm(len(order), generator=self.generator)
-        words = (self.captions != PAD).sum(dim=1)
-        for pool in order.split(self.batch_size * self.pool):
-            for chosen in self._deal(pool, words[pool]):
-                time = int(words[chosen].max())
-                yield self.grids[self.owner[chosen]].float(), self.captions[chosen, :time]
-
-    def _deal(self, pool: Tensor, words: Tensor) -> list[Tensor]:
-        """Cut a pool into batches by length, and put the batches in random order."""
-        if self.pool == 1:
-            return [pool]
-        batches = pool[words.argsort(stable=True)].split(self.batch_size)
-        if self.generator is None:
-            return list(batches)
-        return [batches[n] for n in torch.randperm(len(batches), generator=self.generator).tolist()]
-
-
-class LSTMCell(nn.Module):
-    """One step of a long short-term memory, gate by gate (Hochreiter & Schmidhuber, 1997).
-
-    With x the input, h what was said of the memory and c the memory, each gate is a number in
-    0 … 1 for each unit: i lets new content g in, f keeps the old, o lets it out (Show and Tell,
-    equations 4 to 9):
-
-        c' = f · c + i · g,    h' = o · tanh(c').
-
-    All four come from one product with x and one with h. The rows of both weights stand in
-    torch's order i, f, g, o; torch has a second bias, which adds nothing.
-    """
-
-    def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
-        self.hidden = hidden
-        self.from_input = nn.Linear(inputs, 4 * hidden)
-        self.from_hidden = nn.Linear(hidden, 4 * hidden, bias=False)
-        for weight in self.parameters():
-            nn.init.uniform_(weight, -(hidden**-0.5), hidden**-0.5)
-        with torch.no_grad():
-            self.from_input.bias[hidden : 2 * hidden] += 1  # at first, remember
+        self.features, self.hidden = features, hidden
+        self.norm = nn.BatchNorm1d(2 * features)
+        self.image = nn.Linear(2 * features, embedding)
+        self.embed = nn.Embedding(vocab, embedding, padding_idx=PAD)
+        self.cell = LSTMCell(embedding, hidden, squash=squash)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden, vocab)
 
-    def advance(self, driven: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Step on, given what the input drives the gates with: ``from_input(x)``.
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Return CNN(I), (batch, embedding): mean and maximum of the grid, through one layer.
 
-        The inputs of a whole sentence can pass ``from_input`` in one product beforehand.
-
-        Args:
-            driven: (batch, 4 · hidden).
-            state: h and c, (batch, hidden) each.
-
-        Returns:
-            the next h and c.
+        Raises:
+            ValueError, TypeError: the shape or the type of the pictures is another.
         """
-        h, c = state
-        i, f, g, o = (driven + self.from_hidden(h)).chunk(4, dim=-1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        return torch.sigmoid(o) * torch.tanh(c), c
+        check_shape(pictures, f"batch {self.features} rows columns", name="pictures")
+        check_floating(pictures, name="pictures")
+        return self.image(self.dropout(self.norm(pooled(pictures))))
 
-    def forward(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the next h and c, for inputs ``x`` (batch, inputs)."""
-        check_shape(x, f"batch {self.from_input.in_features}", name="x")
-        return self.advance(self.from_input(x), state)
+    def start(self, pictures: Tensor) -> tuple[Picture, State]:
+        """Show the LSTM the pictures; see ``Decoder``."""
+        x = self.encode(pictures)  # V15 eq. 10
+        nothing = x.new_zeros(len(x), self.hidden)
+        return (), self.cell(x, (nothing, nothing))
 
-
-@dataclass(frozen=True)
-class ShowAndTellConfig:
-    """The sizes of a captioner, and what it sees of the grid."""
-
-    features: int = 128  # of each cell of the image encoder's grid
-    regions: tuple[int, int] = (1, 1)  # rows and columns of regions; the vector has a part for each
-    embedding: int = 96  # length of a word's vector
-    hidden: int = 192  # units of the LSTM
-    dropout: float = 0.1  # share of the picture vector and of h that is left out in training
+    def step(self, words: Tensor, state: State, picture: Picture = ()) -> tuple[Tensor, State]:
+        """Read the last words, expect the next; see ``Decoder``."""
+        x = self.embed(words)  # V15 eq. 11
+        m, c = self.cell(x, state)  # V15 eq. 12
+        return self.output(self.dropout(m)), (m, c)
 
 
-class ShowAndTell(nn.Module):
-    """The picture sets the LSTM's memory, then it tells (section 3.1).
+class PictureInMemory(ShowAndTell):
+    """A variation: the picture sets m and c outright and need not pass the gates."""
 
-    In the paper the picture is the first input, as if it were a word. Then it has to pass the
-    gates; setting h and c outright says the same, and is learned much sooner.
+    def __init__(self, vocab: int, **options) -> None:
+        super().__init__(vocab, **options)
+        self.image = nn.Linear(2 * self.features, 2 * self.hidden)
+
+    def start(self, pictures: Tensor) -> tuple[Picture, State]:
+        """Show the LSTM the pictures; see ``Decoder``."""
+        return (), torch.tanh(self.encode(pictures)).chunk(2, dim=1)
+
+
+class PictureAtEveryStep(ShowAndTell):
+    """A variation that the paper found worse: each word's vector comes with the picture's."""
+
+    def __init__(self, vocab: int, **options) -> None:
+        super().__init__(vocab, **options)
+        embedding = self.embed.embedding_dim
+        self.cell = LSTMCell(2 * embedding, self.hidden, squash=self.cell.squash)
+
+    def start(self, pictures: Tensor) -> tuple[Picture, State]:
+        """Keep the picture for each step; see ``Decoder``."""
+        x = self.encode(pictures)
+        nothing = x.new_zeros(len(x), self.hidden)
+        return (x,), (nothing, nothing)
+
+    def step(self, words: Tensor, state: State, picture: Picture) -> tuple[Tensor, State]:
+        """Read the last words and the picture; see ``Decoder``."""
+        m, c = self.cell(torch.cat([self.embed(words), *picture], dim=1), state)
+        return self.output(self.dropout(m)), (m, c)
+
+
+def teacher_forcing(decoder: Decoder, pictures: Tensor, captions: Tensor) -> Tensor:
+    """Return the logits of every next word, the true words before it given.
 
     Args:
-        vocab: how many words there are, markers included.
+        pictures: (batch, features, rows, columns).
+        captions: (batch, time), each from ``START`` on.
+
+    Returns:
+        (batch, time - 1, vocab): at position t the logits of word t + 1.
+
+    Raises:
+        ValueError: there are not as many captions as pictures, or they do not begin with START.
     """
-
-    def __init__(self, vocab: int, config: ShowAndTellConfig | None = None) -> None:
-        super().__init__()
-        config = config or ShowAndTellConfig()
-        self.config = config
-        seen = config.features * (1 + config.regions[0] * config.regions[1])
-        self.norm = nn.BatchNorm1d(seen)  # each feature to mean 0 and variance 1
-        self.show = nn.Linear(seen, 2 * config.hidden)
-        self.embed = nn.Embedding(vocab, config.embedding, padding_idx=PAD)
-        self.cell = LSTMCell(config.embedding, config.hidden)
-        self.dropout = nn.Dropout(config.dropout)
-        self.tell = nn.Linear(config.hidden, vocab)
-
-    def start(self, pictures: Tensor) -> State:
-        """Show the LSTM the pictures (batch, features, rows, columns): return its first h and c.
-
-        What is shown is the mean of the grid, and the maximum in each region.
-        """
-        axes = f"batch {self.config.features} rows columns"
-        check_shape(pictures, axes, name="pictures")
-        check_floating(pictures, name="pictures")
-        most = adaptive_max_pool2d(pictures, self.config.regions)  # (batch, features, *regions)
-        seen = self.norm(torch.cat([pictures.mean(dim=(2, 3)), most.flatten(1)], dim=1))
-        h, c = torch.tanh(self.show(self.dropout(seen))).chunk(2, dim=1)
-        return h, c
-
-    def step(self, words: Tensor, state: State) -> tuple[Tensor, State]:
-        """Hear the last words (batch,); return the logits of the next, and the new state."""
-        state = self.cell(self.embed(words), state)
-        return self.tell(self.dropout(state[0])), state
-
-    def forward(self, pictures: Tensor, captions: Tensor, at: Tensor | None = None) -> Tensor:
-        """Return the logits of every next word, the true words before it given.
-
-        Args:
-            pictures: (batch, features, rows, columns).
-            captions: (batch, time), from ``START`` on.
-            at: (batch, time - 1) bool, where logits are wanted; None: everywhere.
-
-        Returns:
-            (batch, time - 1, vocab), or (positions, vocab) where ``at`` is true.
-        """
-        check_captions(captions, pictures)
-        state, said = self.start(pictures), []
-        for driven in self.cell.from_input(self.embed(captions[:, :-1])).unbind(dim=1):
-            state = self.cell.advance(driven, state)
-            said.append(state[0])
-        hidden = torch.stack(said, dim=1)  # (batch, time - 1, hidden)
-        return self.tell(self.dropout(hidden if at is None else hidden[at]))
-
-
-def check_captions(captions: Tensor, pictures: Tensor) -> None:
-    """Refuse captions that are not whole numbers, are not as many as pictures, or lack START."""
     check_shape(captions, f"{len(pictures)} time", name="captions")
-    numbers = not captions.is_floating_point()
-    if not numbers or captions.shape[1] < 2 or bool((captions[:, 0] != START).any()):
+    if captions.is_floating_point() or captions.shape[1] < 2 or (captions[:, 0] != START).any():
         raise ValueError(
             f"captions have dtype {captions.dtype} and shape {tuple(captions.shape)}; they must be "
             "whole numbers, each row from START on: make them with encode_captions"
         )
+    picture, state = decoder.start(pictures)
+    logits = []
+    for words in captions[:, :-1].unbind(dim=1):
+        of_next, state = decoder.step(words, state, picture)
+        logits.append(of_next)
+    return torch.stack(logits, dim=1)
 
 
-def caption_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """Return the mean surprise at the true next word, in nats, over all that is not padding.
-
-    Equation 10 of the paper: the negative logarithm of p(S_t | picture, S_0 … S_{t-1}).
+def caption_loss(decoder: Decoder, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """Return -log p of the true next word, V15 eq. 13, averaged over all words but padding.
 
     Args:
         batch: pictures (batch, features, rows, columns) and captions (batch, time).
     """
     pictures, captions = batch
-    targets = captions[:, 1:]
-    real = targets != PAD
-    return cross_entropy(model(pictures, captions, real), targets[real])
+    logits = teacher_forcing(decoder, pictures, captions)  # (batch, time - 1, vocab)
+    return cross_entropy(logits.flatten(0, 1), captions[:, 1:].flatten(), ignore_index=PAD)
 
 
-def next_word_log_probability(
-    logits: Tensor, *, must_end: bool = False, must_say: Tensor | None = None
-) -> Tensor:
-    """Return log-probabilities (batch, vocab) of what may be said next: a word or ``END``.
+class Generated(NamedTuple):
+    """Sentences that a decoder has found."""
 
-    ``PAD`` and ``START`` are never said. With ``must_end`` only ``END`` is, with ``must_say``
-    (batch,) only that word; it keeps its probability, all others get none.
+    words: Tensor  # (batch, time) int64: the words, END, then PAD
+    log_probability: Tensor  # (batch,) of all words but those it was given, END included
+
+
+def next_word_log_probability(logits: Tensor, *, must_end: bool = False) -> Tensor:
+    """Return log p (batch, vocab) of what may come next: a word or END; never PAD or START.
+
+    With ``must_end`` only END may; it keeps its probability.
 
     Raises:
         ValueError: the logits hold NaN, which no search can compare.
     """
     forbidden = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
     forbidden[[PAD, START]] = True
-    found = logits.masked_fill(forbidden, -torch.inf).log_softmax(dim=-1)
-    if bool(found.isnan().any()):
+    log_p = logits.masked_fill(forbidden, -torch.inf).log_softmax(dim=-1)
+    if log_p.isnan().any():
         raise ValueError(
             "the decoder's logits hold NaN or an infinity: its training has diverged, train it "
             "anew with a lower learning rate"
         )
     if must_end:
-        must_say = torch.full_like(logits[:, 0], END).long()
-    if must_say is not None:
-        only = torch.full_like(found, -torch.inf)
-        found = only.scatter(1, must_say[:, None], found.gather(1, must_say[:, None]))
-    return found
+        forbidden[:] = True
+        forbidden[END] = False
+        log_p = log_p.masked_fill(forbidden, -torch.inf)
+    return log_p
 
 
 def greedy(
-    decoder: nn.Module, pictures: Tensor, *, longest: int = 20, begin: Tensor | None = None
+    decoder: Decoder, pictures: Tensor, *, longest: int = 20, begin: Tensor | None = None
 ) -> Generated:
-    """Say the most probable word, again and again. See ``say_on`` for arguments and result."""
-    choose = partial(torch.argmax, dim=-1)
-    return say_on(decoder, pictures, choose, longest=longest, begin=begin)
+    """Take the most probable word, again and again; arguments and errors as in ``write``."""
+    return write(decoder, pictures, lambda p: p.argmax(dim=1), longest=longest, begin=begin)
 
 
 def sample(
-    decoder: nn.Module,
+    decoder: Decoder,
     pictures: Tensor,
     *,
     generator: torch.Generator,
@@ -348,26 +231,27 @@ def sample(
     longest: int = 20,
     begin: Tensor | None = None,
 ) -> Generated:
-    """Draw each word by its probability; below 1, ``temperature`` favours the likely ones.
+    """Draw each word from p^(1 / temperature), rescaled; below 1 it favours the likely words.
+
+    Other arguments and errors as in ``write``.
 
     Raises:
-        ValueError: ``temperature`` is not positive.
+        ValueError: ``temperature`` is not positive and finite.
     """
     if not 0 < temperature < torch.inf:
         raise ValueError(
             f"temperature is {temperature}, it must be above 0 and finite; greedy is its limit"
         )
 
-    def draw(found: Tensor) -> Tensor:
-        chances = (found / temperature).softmax(dim=-1)
-        return torch.multinomial(chances, 1, generator=generator)[:, 0]
+    def draw(log_p: Tensor) -> Tensor:
+        return torch.multinomial((log_p / temperature).softmax(1), 1, generator=generator)[:, 0]
 
-    return say_on(decoder, pictures, draw, longest=longest, begin=begin)
+    return write(decoder, pictures, draw, longest=longest, begin=begin)
 
 
 @torch.no_grad()
-def say_on(
-    decoder: nn.Module,
+def write(
+    decoder: Decoder,
     pictures: Tensor,
     choose: Callable[[Tensor], Tensor],
     *,
@@ -377,196 +261,86 @@ def say_on(
     """Let ``choose`` pick each next word from log-probabilities (batch, vocab), until all ended.
 
     Args:
-        longest: words a sentence has at most; then it must end.
-        begin: (batch, words), what each sentence begins with: it is only finished. With (words,)
-            all begin alike.
+        longest: words that a sentence gets at most, those of ``begin`` not counted; then it ends.
+        begin: (words,) or (batch, words), with what the sentences begin: they are only finished.
+
+    Raises:
+        ValueError: ``longest`` is below 1, ``begin`` holds a marker, or logits hold NaN.
     """
-    given = _given(begin, len(pictures), longest)
-    state, words = decoder.start(pictures), torch.full_like(pictures[:, 0, 0, 0], START).long()
-    finished = torch.full((len(pictures), longest + 1), PAD, device=words.device)
-    total, ended = pictures.new_zeros(len(pictures)), words == END
+    check_whole(longest, name="longest")
+    picture, state, words = _begin(decoder, pictures, begin)
+    total, ended = pictures.new_zeros(len(pictures)), torch.zeros_like(words[:, 0], dtype=bool)
     for position in range(longest + 1):
-        logits, state = decoder.step(words, state)
-        found = next_word_log_probability(
-            logits, must_end=position == longest, must_say=given.get(position)
-        )
-        words = choose(found).masked_fill(ended, PAD)
-        finished[:, position] = words
-        total += found.gather(1, words[:, None])[:, 0].masked_fill(ended, 0.0)
-        ended = ended | (words == END)
-        if bool(ended.all()):
+        logits, state = decoder.step(words[:, -1], state, picture)
+        log_p = next_word_log_probability(logits, must_end=position == longest)
+        chosen = choose(log_p)
+        total += log_p.gather(1, chosen[:, None])[:, 0].masked_fill(ended, 0)
+        words = torch.cat([words, chosen.masked_fill(ended, PAD)[:, None]], dim=1)
+        ended = ended | (chosen == END)
+        if ended.all():
             break
-    return Generated(finished, total)
+    return Generated(words[:, 1:], total)
 
 
 @torch.no_grad()
 def beam_search(
-    decoder: nn.Module,
+    decoder: Decoder,
     pictures: Tensor,
     *,
     beam: int = 3,
     longest: int = 20,
-    length_power: float = 0.0,
     begin: Tensor | None = None,
 ) -> Generated:
-    """Find a likely sentence for each picture, following the ``beam`` best beginnings at a time.
+    """Keep the ``beam`` most probable beginnings of a sentence, word by word; return the best.
 
-    All beginnings of all pictures step together. A sentence that ends keeps its place: that
-    picture's beam has one place less for the others. A picture is done when no unfinished
-    sentence can still beat its best finished one.
-
-    A long sentence is less probable than its beginning, so the most probable sentence tends to be
-    a short one. Dividing the log-probability by (number of words, END included) to the
-    ``length_power`` corrects that: 0 takes the probability as it is, 1 the mean of each word.
+    A finished sentence stays in the beam with its probability, and competes with what the others
+    become (V15 section 3.1, "Inference").
 
     Args:
         beam: beginnings kept a picture; 1 is greedy.
-        longest, begin: as in ``say_on``.
-
-    Returns:
-        the best sentence of each picture and its log-probability (not divided).
+        longest, begin: as in ``write``.
 
     Raises:
-        ValueError: ``beam`` or ``longest`` is below 1, ``length_power`` is not 0 or more, or the
-            decoder's logits hold NaN.
+        ValueError: ``beam`` is below 1, or as in ``write``.
     """
-    beam = check_whole(beam, name="beam")
-    if not 0 <= length_power < torch.inf:
-        raise ValueError(f"length_power is {length_power}, it must be 0 or more, and finite")
-    given = _given(begin, len(pictures), longest)
-    beams = _Beams(len(pictures), beam, longest, length_power, pictures)
-    state, words = decoder.start(pictures), torch.full_like(pictures[:, 0, 0, 0], START).long()
-    for position in range(longest + 1):
-        logits, after = decoder.step(words, state)
-        width = len(words) // len(beams.picture)  # at first all beams are alike: one will do
-        must_say = (
-            given[position][beams.picture].repeat_interleave(width) if position in given else None
-        )
-        found = next_word_log_probability(logits, must_end=position == longest, must_say=must_say)
-        words, parents = beams.extend(found.unflatten(0, (-1, width)), position)
-        done, kept = beams.done(), None
-        if bool(done.all()):
-            break
-        if done.float().mean() >= 0.25:  # much of the work would be for pictures that are done
-            kept, rows = beams.leave(done)
-            words, parents = words[rows], parents[rows]
-        pairs = zip(after, state, strict=True)
-        state = tuple(_follow(new, old, parents, kept) for new, old in pairs)
-    return beams.finished()
-
-
-def _follow(new: Tensor, old: Tensor, parents: Tensor, kept: Tensor | None) -> Tensor:
-    """Return the part of a state that the next step reads: the rows ``parents``.
-
-    What the step left as it was stands once a picture; only the pictures ``kept`` stay.
-    """
-    if new is old:
-        return old if kept is None else old[kept]
-    return new[parents]
-
-
-class _Beams:
-    """The unfinished sentences of the pictures that are not done, and the best finished ones."""
-
-    def __init__(self, batch: int, beam: int, longest: int, power: float, like: Tensor) -> None:
-        self.longest, self.power = longest, power
-        self.picture = torch.arange(batch, device=like.device)  # (left,) which are not done
-        self.open = like.new_full((batch, beam), -torch.inf)  # log-probability; -inf: no sentence
-        self.open[:, 0] = 0.0  # at first there is one, the empty one
-        self.said = torch.full((batch, beam, longest + 1), PAD, device=like.device)
-        self.ended = torch.zeros(batch, 1, dtype=torch.long, device=like.device)
-        self.best = self.said[:, 0].clone()  # of all pictures, as the next two
-        self.best_score = like.new_full((batch,), -torch.inf)
-        self.log_probability = like.new_full((batch,), -torch.inf)
-
-    def extend(self, found: Tensor, position: int) -> tuple[Tensor, Tensor]:
-        """Add a word to each sentence: log-probabilities (left, beam or 1 for all beams, vocab).
-
-        Returns:
-            the words (left · beam,), and which row of the last step each continues.
-        """
-        left, width, vocab = found.shape
-        beam = self.open.shape[1]
-        self.open, chosen = (self.open[:, :, None] + found).flatten(1).topk(beam)
-        rank = torch.arange(beam, device=found.device)
-        self.open = self.open.masked_fill(rank >= beam - self.ended, -torch.inf)
-        parent, word = chosen // vocab, chosen % vocab
-        self.said = self.said.gather(1, parent[:, :, None].expand_as(self.said))
-        self.said[:, :, position] = word
-        self._close((word == END) & self.open.isfinite(), position + 1)
-        first = torch.arange(left, device=found.device)[:, None] * width
-        return word.flatten(), (first + parent.clamp(max=width - 1)).flatten()
-
-    def _close(self, over: Tensor, length: int) -> None:
-        """Move sentences that have ended (left, beam) out, and keep each picture's best."""
-        score = (self.open / length**self.power).masked_fill(~over, -torch.inf)
-        top, which = score.max(dim=1)
-        (row,) = (top > self.best_score[self.picture]).nonzero(as_tuple=True)
-        better = self.picture[row]
-        self.best[better] = self.said[row, which[row]]
-        self.best_score[better] = top[row]
-        self.log_probability[better] = self.open[row, which[row]]
-        self.ended = self.ended + over.sum(dim=1, keepdim=True)
-        self.open = self.open.masked_fill(over, -torch.inf)
-
-    def done(self) -> Tensor:
-        """Whether no open sentence can still win, (left,): more words make it less probable."""
-        at_best = self.open.amax(dim=1) / (self.longest + 1) ** self.power
-        return self.best_score[self.picture] >= at_best
-
-    def leave(self, done: Tensor) -> tuple[Tensor, Tensor]:
-        """Leave pictures (left,) out.
-
-        Returns:
-            those that stay, (kept,), and their rows of the step, (kept · beam,).
-        """
-        (kept,) = (~done).nonzero(as_tuple=True)
-        self.picture, self.open = self.picture[kept], self.open[kept]
-        self.said, self.ended = self.said[kept], self.ended[kept]
-        beam = self.open.shape[1]
-        rows = kept[:, None] * beam + torch.arange(beam, device=kept.device)
-        return kept, rows.flatten()
-
-    def finished(self) -> Generated:
-        """Return the best sentence of every picture."""
-        return Generated(self.best, self.log_probability)
-
-
-@torch.no_grad()
-def trace(
-    decoder: nn.Module, pictures: Tensor, words: Tensor, keep: Callable[[State], Tensor]
-) -> Tensor:
-    """Let the decoder say given sentences again and collect ``keep(state)`` after each word.
-
-    It shows what went on behind a sentence, such as where attention lay, whichever search found it.
-
-    Args:
-        words: (batch, time), as in ``Generated``: without ``START``.
-        keep: takes a part of the state, (batch, ...), such as ``lambda state: state[-1]``.
-
-    Returns:
-        (batch, time, ...): at a word's position the state in which the decoder chose it. Positions
-        beyond a sentence's ``END`` hold what the decoder would do with padding: ignore them.
-    """
-    check_shape(words, f"{len(pictures)} time", name="words")
-    state, last, kept = decoder.start(pictures), torch.full_like(words[:, 0], START), []
-    for word in words.unbind(dim=1):
-        _, state = decoder.step(last, state)
-        kept.append(keep(state))
-        last = word
-    return torch.stack(kept, dim=1)
-
-
-def _given(begin: Tensor | None, batch: int, longest: int) -> dict[int, Tensor]:
-    """Return the words (batch,) that must be said at the first positions."""
     check_whole(longest, name="longest")
-    if begin is None:
-        return {}
-    begin = begin.expand(batch, -1) if begin.ndim == 1 else begin
-    words = check_shape(begin, f"{batch} words", name="begin")["words"]
-    if words > longest or int(begin.min()) <= END:
-        raise ValueError(
-            f"begin has {words} words a sentence, the least number among them is "
-            f"{int(begin.min())}: at most {longest} words, no markers"
-        )
-    return dict(enumerate(begin.unbind(dim=1)))
+    batch, beam = len(pictures), check_whole(beam, name="beam")
+    picture, state, words = _begin(decoder, pictures, begin)
+    rows = torch.arange(batch, device=words.device).repeat_interleave(beam)
+    picture, state, words = _take(picture, rows), _take(state, rows), words[rows]
+    total = pictures.new_full((batch, beam), -torch.inf)  # log p of each sentence so far
+    total[:, 0] = 0  # all places of a beam are alike at first: one is enough
+    for position in range(longest + 1):
+        logits, state = decoder.step(words[:, -1], state, picture)
+        log_p = next_word_log_probability(logits, must_end=position == longest)
+        ended = ((words == END) | (words == PAD)).any(dim=1)
+        log_p[ended] = -torch.inf
+        log_p[ended, PAD] = 0  # the one continuation of a finished sentence, at no cost
+        every = total[:, :, None] + log_p.unflatten(0, (batch, beam))  # (batch, beam, vocab)
+        total, chosen = every.flatten(1).topk(beam)  # beginnings and words compete together
+        parent, word = chosen // log_p.shape[1], chosen % log_p.shape[1]
+        rows = (torch.arange(batch, device=words.device)[:, None] * beam + parent).flatten()
+        state, words = _take(state, rows), torch.cat([words[rows], word.view(-1, 1)], dim=1)
+        if ((words == END).any(dim=1) | total.flatten().isinf()).all():
+            break
+    return Generated(words.unflatten(0, (batch, beam))[:, 0, 1:], total[:, 0])
+
+
+def _take(parts: tuple[Tensor, ...], rows: Tensor) -> tuple[Tensor, ...]:
+    return tuple(part[rows] for part in parts)
+
+
+def _begin(
+    decoder: Decoder, pictures: Tensor, begin: Tensor | None
+) -> tuple[Picture, State, Tensor]:
+    """Read the pictures and all but the last of START and ``begin``; return those words, too."""
+    picture, state = decoder.start(pictures)
+    words = torch.full((len(pictures), 1), START, device=pictures.device)
+    if begin is not None:
+        begin = begin.expand(len(pictures), -1)
+        if begin.is_floating_point() or begin.min() <= END:
+            raise ValueError(f"begin is {begin.tolist()}: give numbers of words, no markers")
+        words = torch.cat([words, begin], dim=1)
+    for read in words[:, :-1].unbind(dim=1):
+        _, state = decoder.step(read, state, picture)
+    return picture, state, words

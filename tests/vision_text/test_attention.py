@@ -62,7 +62,7 @@ def test_weighted_sum_is_that_of_torch():
 def test_step_is_a_torch_lstm_fed_with_word_and_gated_context_vector():
     decoder, pictures = make_decoder(), make_pictures()
     words = torch.tensor([3, 4, 5, 6])
-    _, state = decoder.step(torch.tensor([1, 1, 1, 1]), decoder.start(pictures))
+    _, state = decoder.next_state(torch.tensor([1, 1, 1, 1]), decoder.begin_state(pictures))
     driven = decoder.from_word(decoder.embedding(words))
     asked = decoder.from_hidden(state.hidden)[:, 32:] + driven[:, 32:-3]  # all hears the last word
     query, gamma, beta = asked.split([4, 1, 1], dim=1)
@@ -83,7 +83,7 @@ def test_step_is_a_torch_lstm_fed_with_word_and_gated_context_vector():
         theirs.bias_ih.zero_()
     driven = torch.cat([decoder.embedding(words), seen], dim=1)
     hidden, cell = theirs(driven, (state.hidden, state.cell))
-    _, after = decoder.step(words, state)
+    _, after = decoder.next_state(words, state)
     assert torch.allclose(after.hidden, hidden)
     assert torch.allclose(after.cell, cell)
     assert torch.allclose(after.map, scores.softmax(dim=1))
@@ -141,23 +141,23 @@ def test_posterior_is_the_rule_of_bayes_in_loops_and_torch_s_softmax():
 
 def test_the_word_settles_which_of_two_objects_was_spoken_of():
     decoder, pictures = make_decoder(), make_pictures()
-    _, state = decoder.step(torch.ones(4, dtype=torch.long), decoder.start(pictures))
+    _, state = decoder.next_state(torch.ones(4, dtype=torch.long), decoder.begin_state(pictures))
     for word in (4, 5):
-        _, after = decoder.step(torch.full((4,), word), state)
+        _, after = decoder.next_state(torch.full((4,), word), state)
         fits = state.traits @ decoder.from_word(decoder.embedding.weight[word])[-3:]
         assert torch.allclose(after.past, attention.posterior(state.map, fits))
     new = AttentionDecoder(SMALL)  # before it has learned which words suit which cells
-    _, state = new.step(torch.ones(4, dtype=torch.long), new.start(pictures.float()))
-    _, after = new.step(torch.full((4,), 5), state)
+    _, state = new.next_state(torch.ones(4, dtype=torch.long), new.begin_state(pictures.float()))
+    _, after = new.next_state(torch.full((4,), 5), state)
     assert torch.allclose(after.past, state.map)
 
 
 def test_without_traits_what_was_looked_at_counts_as_spoken_of():
     decoder, pictures = make_decoder(replace(SMALL, traits=0)), make_pictures()
-    state, looked = decoder.start(pictures), 0
+    state, looked = decoder.begin_state(pictures), 0
     for word in (1, 4, 5):
         before = state.map
-        _, state = decoder.step(torch.full((4,), word), state)
+        _, state = decoder.next_state(torch.full((4,), word), state)
         looked = looked + before
         assert torch.allclose(state.past, looked)
     assert not any("trait" in name for name, _ in decoder.named_parameters())
@@ -168,19 +168,19 @@ def test_a_decoder_turns_away_from_what_it_has_looked_at():
         make_decoder(replace(SMALL, last_word_query=False, traits=0)),
         make_pictures(),
     )
-    state, words = decoder.start(pictures), torch.full((4,), 5)
-    _, state = decoder.step(words, state)
+    state, words = decoder.begin_state(pictures), torch.full((4,), 5)
+    _, state = decoder.next_state(words, state)
     looked = state.map.argmax(dim=1, keepdim=True)
     weight = []
     for gamma in (-50.0, 50.0):
         with torch.no_grad():
             decoder.from_hidden.bias[-2] = gamma
-        weight.append(decoder.step(words, state)[1].map.gather(1, looked))
+        weight.append(decoder.next_state(words, state)[1].map.gather(1, looked))
     assert (weight[0] < weight[1]).all()
     still = make_decoder(replace(SMALL, coverage=False))
     one, other = (decoder_state._replace(past=decoder_state.past + 9 * n) for n, decoder_state in
-                  enumerate([still.start(pictures)] * 2))  # fmt: skip
-    assert torch.equal(still.step(words, one)[0], still.step(words, other)[0])
+                  enumerate([still.begin_state(pictures)] * 2))  # fmt: skip
+    assert torch.equal(still.next_state(words, one)[0], still.next_state(words, other)[0])
 
 
 def test_maps_sum_to_one_at_words_and_to_nothing_at_padding():
@@ -191,11 +191,11 @@ def test_maps_sum_to_one_at_words_and_to_nothing_at_padding():
 
 def test_teacher_forcing_is_step_after_step():
     decoder, pictures = make_decoder(), make_pictures()
-    at_once, state = decoder(pictures, CAPTIONS), decoder.start(pictures)
+    at_once, state = decoder(pictures, CAPTIONS), decoder.begin_state(pictures)
     assert torch.allclose(decoder(pictures, CAPTIONS, GUESSED), at_once[GUESSED])
     unrolled = decoder.unroll(pictures, CAPTIONS)
     for time in range(5):
-        logits, state = decoder.step(CAPTIONS[:, time], tuple(state))
+        logits, state = decoder.next_state(CAPTIONS[:, time], tuple(state))
         real = GUESSED[:, time]
         assert torch.allclose(logits[real], at_once[real, time])
         assert torch.allclose(state.map[real], unrolled.maps[real, time])
@@ -203,8 +203,8 @@ def test_teacher_forcing_is_step_after_step():
 
 def test_a_step_hands_on_what_it_leaves_as_it_is():
     decoder = make_decoder()
-    before = decoder.start(make_pictures())
-    _, after = decoder.step(torch.tensor([1, 1, 1, 1]), before)
+    before = decoder.begin_state(make_pictures())
+    _, after = decoder.next_state(torch.tensor([1, 1, 1, 1]), before)
     assert after.annotations is before.annotations
     assert after.keys is before.keys
     assert after.traits is before.traits
@@ -212,11 +212,13 @@ def test_a_step_hands_on_what_it_leaves_as_it_is():
 
 def test_sentences_of_one_picture_share_what_a_step_leaves_as_it_is():
     decoder = make_decoder()
-    _, state = decoder.step(torch.ones(4, dtype=torch.long), decoder.start(make_pictures()))
+    _, state = decoder.next_state(
+        torch.ones(4, dtype=torch.long), decoder.begin_state(make_pictures())
+    )
     repeated = attention.State(*(part.repeat_interleave(3, dim=0) for part in state))
     shared = repeated._replace(annotations=state.annotations, keys=state.keys, traits=state.traits)
     words = torch.arange(12) % 8 + 3
-    (mine, after), (theirs, same) = (decoder.step(words, s) for s in (shared, repeated))
+    (mine, after), (theirs, same) = (decoder.next_state(words, s) for s in (shared, repeated))
     assert torch.allclose(mine, theirs)
     assert torch.allclose(after.map, same.map)
     assert after.keys is state.keys
@@ -283,11 +285,11 @@ def test_loss_is_that_of_captioning_plus_the_doubly_stochastic_term():
 
 def test_history_holds_the_mean_positions_of_the_last_maps():
     decoder, pictures = make_decoder(replace(SMALL, history=2)), make_pictures()
-    state, where = decoder.start(pictures), attention.coordinates(2, 3).double()
+    state, where = decoder.begin_state(pictures), attention.coordinates(2, 3).double()
     assert torch.equal(state.history, torch.zeros(4, 6).double())
     looked = []
     for word in (1, 4, 5, 6):
-        _, state = decoder.step(torch.full((4,), word), state)
+        _, state = decoder.next_state(torch.full((4,), word), state)
         looked.insert(0, state.map @ where)
         so_far = torch.cat(looked[:3], dim=1)
         assert torch.allclose(state.history[:, : so_far.shape[1]], so_far)
@@ -306,8 +308,8 @@ def test_only_a_hearing_query_looks_where_the_last_word_says():
             make_decoder(replace(SMALL, last_word_query=last_word_query)),
             make_pictures(),
         )
-        state = decoder.start(pictures)
-        maps = [decoder.step(torch.full((4,), word), state)[1].map for word in (4, 5)]
+        state = decoder.begin_state(pictures)
+        maps = [decoder.next_state(torch.full((4,), word), state)[1].map for word in (4, 5)]
         assert torch.equal(maps[0], maps[1]) is not last_word_query
 
 
@@ -458,9 +460,9 @@ def test_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="fits has shape"):
         attention.posterior(torch.zeros(2, 3), torch.zeros(2, 4))
     with pytest.raises(ValueError, match=r"pictures has shape .* need size 6"):
-        decoder.start(pictures[:, :5])
+        decoder.begin_state(pictures[:, :5])
     with pytest.raises(TypeError, match=r"pictures has dtype torch.int64"):
-        decoder.start(pictures.long())
+        decoder.begin_state(pictures.long())
     with pytest.raises(ValueError, match="captions has shape"):
         decoder(pictures, CAPTIONS[:2])
     with pytest.raises(ValueError, match="caption 1 says nothing, not even END"):
