@@ -50,6 +50,7 @@ def _triplets(rng):
     cases = []
     for batch, dim, scale in ((1, 3, 1), (4, 4, 1), (6, 3, 1), (3, 4, 1000)):
         z, own, other = scale * rng.normal(size=(3, batch, dim))
+        other[0] = z[0] + rng.normal(size=dim)  # at least one pair is told apart wrongly
         cases.append({"attended": z, "own": own, "other": other})
     return cases
 

@@ -9,9 +9,9 @@ from mmlib.homework.exercise import exercise
     points=1,
     title="Tags as a multi-hot vector",
     inputs=lambda rng: [
-        {"tags": [*rng.permutation(words)[:n].tolist(), words[0]], "vocabulary": words}
+        {"tags": [*tags, tags[0]], "vocabulary": words}  # one is given twice
         for words in (["bell", "day", "dog", "red"], ["night", "car", "blue", "town", "frog"])
-        for n in (1, 3)
+        for tags in (rng.permutation(words)[:n].tolist() for n in (1, 3))
     ],
     hints={
         "A tag that is given twice is still one tag: write 1, do not count.": {"count": True},
