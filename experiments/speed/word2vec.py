@@ -19,6 +19,7 @@ from experiments.timing import interleave
 from mmlib.data.corpora import analogy_questions, english_corpus, word_pairs
 from mmlib.data.vocabulary import Vocabulary
 from mmlib.data.word_vectors import WordVectors
+from mmlib.fast.skipgram import BlockConfig
 from mmlib.runtime import make_generator
 from mmlib.vision_text.word2vec import (
     Word2VecConfig,
@@ -27,12 +28,12 @@ from mmlib.vision_text.word2vec import (
     noise_distribution,
     similarity_score,
     skip_gram_pairs,
-    train,
+    train_in_blocks,
 )
 
 TITLE = "Skip-gram vectors from English text"
 ROUNDS = 3
-CONFIG = Word2VecConfig(threads=2)
+CONFIG, BLOCKS = Word2VecConfig(), BlockConfig(threads=2)
 WARM_UP = 2_000  # sentences
 TUTORIAL = 3_000  # sentences of the tutorial's part of the text
 TUTORIAL_BATCH = 1024  # pairs
@@ -41,7 +42,7 @@ Sentences = list[list[str]]
 
 
 def run_ours(sentences: Sentences, seed: int) -> WordVectors:
-    return train(sentences, CONFIG, generator=make_generator(seed))
+    return train_in_blocks(sentences, CONFIG, generator=make_generator(seed), blocks=BLOCKS)
 
 
 def run_gensim(sentences: Sentences, seed: int) -> WordVectors:
@@ -49,7 +50,7 @@ def run_gensim(sentences: Sentences, seed: int) -> WordVectors:
         sentences,
         sg=1,
         hs=0,
-        workers=CONFIG.threads,
+        workers=BLOCKS.threads,
         seed=seed + 1,
         vector_size=CONFIG.dim,
         window=CONFIG.window,
@@ -101,7 +102,7 @@ class Tutorial:
 
 
 def scores(results: list[WordVectors]) -> dict[str, str]:
-    """Return mean ± standard deviation of the three examinations over the rounds, in percent."""
+    """Return mean ± standard deviation of the three evaluations over the rounds, in percent."""
     questions = analogy_questions()
     found: dict[str, list[float]] = {"wordsim": [], "simlex": [], "analogies": []}
     for vectors in results:
@@ -156,7 +157,7 @@ def run(rounds: int) -> Table:
         ],
         notes=[
             f"{words:,} words, {CONFIG.epochs} epochs.",
-            f"Both with {CONFIG.threads} threads, {CONFIG.dim} values a vector, window "
+            f"Both with {BLOCKS.threads} threads, {CONFIG.dim} values a vector, window "
             f"{CONFIG.window}, {CONFIG.negatives} negatives, words seen {CONFIG.min_count} times "
             f"or more; scores are mean ± standard deviation over {rounds} seeds.",
             f"Seconds of each round: {_seconds(runs, 'mmlib')} (mmlib), "

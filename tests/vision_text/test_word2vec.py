@@ -14,7 +14,7 @@ from mmlib.vision_text import word2vec
 from mmlib.vision_text.word2vec import Word2VecConfig, skip_gram_pairs, train
 
 TINY = Word2VecConfig(
-    dim=16, window=3, epochs=15, min_count=1, subsample=0.0, threads=1, batch=4, learning_rate=0.05
+    dim=16, window=3, epochs=15, min_count=1, subsample=0.0, batch=32, learning_rate=0.05
 )
 TOPICS = 12
 
@@ -114,6 +114,59 @@ def test_negative_sampling_from_the_definition(tables):
         torch.testing.assert_close(word2vec.negative_sampling_loss(*tables, *picked), expected)
 
 
+def bags(seed):
+    """Contexts of different numbers, filled up with -1."""
+    found = ids(20, 4, seed=seed)
+    return torch.where(torch.arange(4) < 1 + ids(20, 1, seed=seed + 1, high=4), found, -1)
+
+
+def test_cbow_by_hand_is_autograd_and_its_definition(tables):
+    pairs = bags(4), ids(20, seed=2), ids(20, 3, seed=3)
+    loss = word2vec.negative_sampling_loss(*tables, *pairs)
+    expected = torch.autograd.grad(loss, tables)
+    with torch.no_grad():
+        torch.testing.assert_close(word2vec.negative_sampling_gradients(*tables, *pairs), expected)
+        losses = []
+        for bag, target, noise in zip(*pairs, strict=True):
+            mean = tables[0][bag[bag >= 0]].mean(0)
+            losses.append(-torch.sigmoid(tables[1][target] @ mean).log())
+            losses[-1] -= torch.sigmoid(-tables[1][noise] @ mean).log().sum()
+        torch.testing.assert_close(loss, sum(losses) / 20)
+
+
+def test_cbow_of_one_word_is_skip_gram(tables):
+    centres, targets, noise = ids(20, seed=1), ids(20, seed=2), ids(20, 3, seed=3)
+    once = word2vec.negative_sampling_loss(*tables, centres, targets, noise)
+    padded = torch.stack([centres, torch.full_like(centres, -1)], dim=1)
+    torch.testing.assert_close(
+        word2vec.negative_sampling_loss(*tables, padded, targets, noise), once
+    )
+
+
+def test_windows_hold_exactly_the_pairs_of_the_text():
+    """With every reach drawn full (window 1), the windows are skip_gram_pairs of each sentence."""
+    config = Word2VecConfig(window=1, min_count=1, subsample=0.0)
+    sentences = [list(text) for text in ("abcde", "f", "gh", "ijklmnopqr")]
+    text = word2vec.read(sentences, config)
+    windows = word2vec.draw_windows(text, config, generator=make_generator(0))
+    names = text.vocabulary.words
+    found = [
+        (names[row[0]], names[context])
+        for row in windows.tolist()
+        for context in row[1:]
+        if context >= 0
+    ]
+    pairs = [pair for s in sentences for pair in skip_gram_pairs(s, window=1)]
+    assert sorted(found) == sorted(pairs)
+
+
+def test_reach_is_drawn_evenly_up_to_the_window():
+    config = Word2VecConfig(window=4, min_count=1, subsample=0.0)
+    text = word2vec.read([["a", "b"] * 20_000], config)
+    windows = word2vec.draw_windows(text, config, generator=make_generator(1))
+    assert int((windows[:, 1:] >= 0).sum()) / 40_000 == pytest.approx(2 * 2.5, rel=0.02)
+
+
 @pytest.fixture
 def in_gensim():
     """A gensim model that has counted words, with the settings of the formulas under test."""
@@ -138,106 +191,25 @@ def test_noise_distribution_is_gensims(in_gensim):
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
 
 
-def block_inputs(seed=0):
-    """Rows and columns of three blocks with the labels and weights of real reaches."""
-    config = Word2VecConfig(dim=6, window=2, block=4, shared=3, negatives=5)
-    labels, weights = word2vec._cells(config)
-    cells = ids(3, 4, seed=seed, high=9) + 9 * torch.arange(4)
-    draw = {"generator": make_generator(seed), "dtype": torch.float64}
-    rows = torch.randn(3, 4, 6, **draw).requires_grad_()
-    columns = torch.randn(3, 4 + 4 + 3, 6, **draw).requires_grad_()
-    return rows, columns, labels[cells].double(), weights[cells].double()
-
-
-def test_block_steps_are_autograd():
-    rows, columns, labels, weights = block_inputs()
-    loss = word2vec.shared_negative_loss(rows, columns, labels, weights)
-    gradients = torch.autograd.grad(loss, (rows, columns))
-    with torch.no_grad():
-        steps = word2vec.shared_negative_steps(rows, columns, labels, weights)
-    torch.testing.assert_close(steps, tuple(-gradient for gradient in gradients))
-
-
-def test_block_loss_is_negative_sampling_where_nothing_is_shared():
-    """One centre a block, as many negatives as a pair has: the blocks are the pairs of eq. 4."""
-    generator = make_generator(0)
-    rows, columns = (
-        torch.randn(8, 1, 5, generator=generator),
-        torch.randn(8, 4, 5, generator=generator),
-    )
-    labels = torch.tensor([1.0, 0, 0, 0]).expand(8, 1, 4)
-    ours = word2vec.shared_negative_loss(rows, columns, labels, torch.ones(8, 1, 4)) / 8
-    at = torch.arange(8)
-    negatives = at[:, None] * 4 + torch.arange(1, 4)
-    theirs = word2vec.negative_sampling_loss(
-        rows[:, 0], columns.flatten(0, 1), at, at * 4, negatives
-    )
-    torch.testing.assert_close(ours, theirs)
-
-
-def test_batches_hold_exactly_the_pairs_of_the_text():
-    """With every reach drawn full, labels ≠ 0 name skip_gram_pairs of each sentence, no more."""
-    config = Word2VecConfig(window=1, block=4, batch=2, shared=2, min_count=1, subsample=0.0)
-    sentences = [list(text) for text in ("abcde", "f", "gh", "ijklmnopqr")]
-    vocabulary = word2vec.Vocabulary.from_sentences(sentences)
-    trainer = word2vec._Trainer(vocabulary, sentences, config, make_generator(0))
-    found = []
-    for around, cells in trainer._batches(trainer.tokens, trainer.sentences, make_generator(1)):
-        row_ids, column_ids, *_, labels, weights = trainer._gather(
-            around, cells, torch.zeros(2, 2, dtype=torch.long)
-        )
-        blocks, rows, columns = labels.nonzero().unbind(1)
-        contexts = column_ids.view(2, -1)[blocks, columns]
-        found += zip(row_ids.view(2, 4)[blocks, rows].tolist(), contexts.tolist(), strict=True)
-        assert float(weights[..., -2:].sum()) == pytest.approx(5 * float(labels.sum()))
-    pairs = [pair for s in sentences for pair in skip_gram_pairs(s, window=1)]
-    names = vocabulary.words
-    assert sorted((names[a], names[b]) for a, b in found) == sorted(pairs)
-
-
-def test_reach_is_drawn_evenly_up_to_the_window():
-    config = Word2VecConfig(window=4, min_count=1, subsample=0.0)
-    sentences = [["a", "b"] * 20_000]
-    vocabulary = word2vec.Vocabulary.from_sentences(sentences)
-    trainer = word2vec._Trainer(vocabulary, sentences, config, make_generator(0))
-    pairs = sum(
-        float(trainer.labels[cells].sum())
-        for _, cells in trainer._batches(trainer.tokens, trainer.sentences, make_generator(1))
-    )
-    assert pairs / 40_000 == pytest.approx(2 * 2.5, rel=0.02)
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_synonyms_become_neighbours(threads, two_torch_threads):
-    sentences = twin_sentences()
-    random = WordVectors(
-        sorted({word for s in sentences for word in s}),
-        torch.randn(len({word for s in sentences for word in s}), 16, generator=make_generator(0)),
-    )
-    losses = []
-    config = Word2VecConfig(**{**vars(TINY), "threads": threads})
+@pytest.mark.parametrize("cbow", [False, True])
+def test_synonyms_become_neighbours(cbow):
+    sentences, losses = twin_sentences(), []
+    known = sorted({word for s in sentences for word in s})
+    random = torch.randn(len(known), 16, generator=make_generator(0))
     vectors = train(
         sentences,
-        config,
+        TINY,
         generator=make_generator(0),
-        report=lambda done, loss: losses.append((done, loss)),
+        cbow=cbow,
+        report=lambda epoch, loss: losses.append(loss),
     )
-    assert twins_found(random) < 0.3
+    assert twins_found(WordVectors(known, random)) < 0.3
     assert twins_found(vectors) > 0.9
-    assert losses[-1][1] < 0.75 * losses[0][1]
-    assert [done for done, _ in losses] == sorted(done for done, _ in losses)
-    assert torch.get_num_threads() == 2
+    assert len(losses) == TINY.epochs
+    assert losses[-1] < losses[0]
 
 
-@pytest.fixture
-def two_torch_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-def test_same_seed_same_vectors(two_torch_threads):
+def test_same_seed_same_vectors():
     sentences = twin_sentences(sentences=100)
     config = Word2VecConfig(**{**vars(TINY), "epochs": 3})
     first, again, other = (
@@ -246,33 +218,12 @@ def test_same_seed_same_vectors(two_torch_threads):
     assert first.words == again.words
     assert torch.equal(first.vectors, again.vectors)
     assert not torch.equal(first.vectors, other.vectors)
-    assert torch.get_num_threads() == 2
 
 
-def test_without_the_cap_a_frequent_word_flies_off():
-    """Nine words in ten are one word; its steps in a batch all start from the same old vector."""
-    generator = make_generator(0)
-    rare = torch.randint(40, (20_000,), generator=generator)
-    often = torch.rand(20_000, generator=generator) < 0.9
-    text = ["the" if o else f"word{r}" for o, r in zip(often.tolist(), rare.tolist(), strict=True)]
-    sentences = [text[i : i + 20] for i in range(0, len(text), 20)]
-    config = {**vars(TINY), "batch": 64, "epochs": 5}
-    vectors = train(sentences, Word2VecConfig(**config), generator=make_generator(0))
-    assert float(vectors.vectors.norm(dim=1).max()) < 10
-    config["cap"] = float("inf")
-    with pytest.raises(FloatingPointError, match=r"diverged: lower learning_rate.*or cap \(inf\)"):
-        train(sentences, Word2VecConfig(**config), generator=make_generator(0))
-
-
-def test_a_failing_report_stops_every_thread(two_torch_threads):
-    def fail(done, loss):
-        if done > 0:
-            raise RuntimeError("full")
-
-    config = Word2VecConfig(**{**vars(TINY), "threads": 2, "epochs": 1_000})
-    with pytest.raises(RuntimeError, match="full"):
-        train(twin_sentences(sentences=50), config, generator=make_generator(0), report=fail)
-    assert torch.get_num_threads() == 2
+def test_a_learning_rate_that_is_too_high_is_named():
+    config = Word2VecConfig(**{**vars(TINY), "learning_rate": 1e30})
+    with pytest.raises(FloatingPointError, match=r"lower learning_rate \(1e\+30\)"):
+        train(twin_sentences(sentences=50), config, generator=make_generator(0))
 
 
 def test_words_are_sorted_by_frequency_and_rare_ones_left_out():
@@ -310,20 +261,13 @@ def test_text_that_can_be_read_once_only_teaches_the_same():
     assert torch.equal(again.vectors, once.vectors)
 
 
-def test_thinning_out_every_pair_is_refused():
-    config = Word2VecConfig(**{**vars(TINY), "subsample": 1e-12})
-    with pytest.raises(ValueError, match=r"raise subsample \(1e-12\)"):
-        train([["a", "b"]] * 50, config, generator=make_generator(0))
-
-
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
         ({"dim": 0}, "dim is 0, it must be a whole number of 1 or more"),
-        ({"threads": 1.5}, r"threads is 1\.5"),
+        ({"batch": 1.5}, r"batch is 1\.5"),
         ({"window": True}, "window is True"),
         ({"learning_rate": 0.0}, r"learning_rate is 0\.0, it must be above 0"),
-        ({"cap": float("nan")}, "cap is nan"),
         ({"subsample": -1.0}, r"subsample is -1\.0"),
     ],
 )
