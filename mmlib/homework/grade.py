@@ -191,8 +191,8 @@ def to_markdown(report: Report) -> str:
         lines.append("| {} | {} | {} | {} |".format(*row))
     for graded in report.submissions:
         lines += ["", f"## {_cell(graded.name)}", ""]
-        lines += [f"- {_cell(note)}" for note in graded.notes]
-        lines += ["", "| exercise | points | of | what to fix |", "|---|--:|--:|---|"]
+        lines += [*(f"- {_cell(note)}" for note in graded.notes), ""] if graded.notes else []
+        lines += ["| exercise | points | of | what to fix |", "|---|--:|--:|---|"]
         for mark in graded.marks:
             message = _cell(mark.message) or "right"
             lines.append(f"| `{mark.function}` | {mark.points} | {mark.possible} | {message} |")
