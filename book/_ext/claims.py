@@ -4,6 +4,7 @@
 says whether anybody has checked it; ``{claims-table}`` lists all of them.
 """
 
+import re
 from pathlib import Path
 
 import yaml
@@ -28,9 +29,15 @@ def load_claims(path: Path) -> dict[str, dict[str, str]]:
     """Return the claims in ``path`` by name.
 
     Raises:
-        ValueError: an entry has a missing or unknown key, an empty text or an unknown status.
+        ValueError: a name stands twice, or an entry has a missing or unknown key, an empty text or
+            an unknown status.
     """
-    claims = yaml.safe_load(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    names = re.findall(r"^([\w-]+):", text, flags=re.M)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:  # YAML would keep the last one without a word
+        raise ValueError(f"claim {twice[0]} is written twice: keep one")
+    claims = yaml.safe_load(text)
     for name, claim in claims.items():
         if set(claim) != KEYS:
             raise ValueError(f"claim {name} has the keys {sorted(claim)}, it needs {sorted(KEYS)}")

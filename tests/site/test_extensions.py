@@ -125,6 +125,13 @@ def test_a_faulty_claim_is_refused(tmp_path, change, fault):
         claims.load_claims(path)
 
 
+def test_a_claim_that_is_written_twice_is_refused(tmp_path):
+    path = tmp_path / "claims.yml"
+    path.write_text(2 * yaml.safe_dump({"seven": CLAIM}))
+    with pytest.raises(ValueError, match="seven is written twice"):
+        claims.load_claims(path)
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
