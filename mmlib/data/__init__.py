@@ -9,7 +9,7 @@ archives
 photographs, captioned_pictures, visual_questions
     pictures: one file, CIFAR-10; Flickr8k and COCO captions; easy-VQA and NLVR
 imagenet
-    a ResNet-18 with its ImageNet weights
+    EfficientNet-Lite0 with its ImageNet weights
 recordings, splits
     sounds: one file, ESC-50, the free spoken digits; folds that share no source recording
 videos, talking_faces, sounding_boxes
