@@ -1,16 +1,24 @@
-"""Questions and statements about drawn pictures: easy-VQA and NLVR, in their official layouts.
+"""Questions about pictures: as numbers for a model; easy-VQA and NLVR in their official layouts.
 
 easy-VQA: V. Zhou, 2019. NLVR: A. Suhr, M. Lewis, J. Yeh, Y. Artzi, ACL 2017. The addresses,
 licences and citations stand in ``catalogue``.
 """
 
 import json
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
 from mmlib.data.download import locate
 from mmlib.data.photographs import check_split
+from mmlib.data.vocabulary import Vocabulary
 from mmlib.files import DataError, check_present, check_text, read_lines, read_text
+
+PAD = "<pad>"  # number 0: there is no word here
 
 
 @dataclass(frozen=True)
@@ -109,3 +117,33 @@ def _statement(record: dict, images: Path, split: str) -> PictureStatement:
     files = (images / record["directory"] / f"{split}-{identifier}-{k}.png" for k in range(6))
     pictures = tuple(file for file in files if file.is_file())
     return PictureStatement(check_text(record["sentence"]), label == "true", pictures, identifier)
+
+
+def tokens_of(text: str) -> list[str]:
+    """Return the words of a question as a person types it: ``"Is it Day?"`` → is, it, day."""
+    return re.findall(r"[a-z0-9']+", text.lower())
+
+
+def question_vocabulary(texts: Iterable[str]) -> Vocabulary:
+    """Return ``PAD`` and all words of these questions in alphabetical order."""
+    words = sorted({word for text in texts for word in tokens_of(text)})
+    return Vocabulary((PAD, *words), (0,) * (1 + len(words)))
+
+
+def encode_questions(texts: Sequence[Sequence[str]], vocabulary: Vocabulary) -> Tensor:
+    """Return int64 (scenes, questions, words): the numbers of the words, then zeros.
+
+    Args:
+        texts: for each scene equally many questions.
+
+    Raises:
+        UnknownWordError: a word is not in the vocabulary; the message suggests others.
+        ValueError: the scenes have different numbers of questions, or a question has no word.
+    """
+    counts = {len(asked) for asked in texts}
+    if len(counts) != 1 or 0 in counts:
+        raise ValueError(f"the scenes have {sorted(counts)} questions: give each equally many")
+    rows = [vocabulary.encode(tokens_of(text)) for asked in texts for text in asked]
+    if not all(map(len, rows)):
+        raise ValueError("a question has no word: ask in words")
+    return pad_sequence(rows, batch_first=True).unflatten(0, (len(texts), -1))

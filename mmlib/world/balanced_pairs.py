@@ -62,7 +62,7 @@ def balanced_pairs(
     rng, found = rng_from(generator), []
     for number, question_type in enumerate(types):
         share = count // len(types) + (number < count % len(types))
-        least = min(slots, 2 if question_type in ("relation", "comparison", "together") else 1)
+        least = min(slots, 2 if question_type in ("relation", "comparison") else 1)
         while share:
             scenes = sample_scenes(
                 4 * share + 20, generator=generator, slots=slots, least=least, split=split
@@ -106,7 +106,7 @@ def _change_one_fact(scenes: Scenes, topics: list[Topic], rng: random.Random) ->
         one, other = rng.choice(objects).slot, rng.choice(objects).slot
         if topic.type == "time":
             night[row] = ~night[row]
-        elif topic.type in ("relation", "position") or topic.word in ("bigger", "smaller"):
+        elif topic.type == "relation" or topic.word in ("bigger", "smaller"):
             sideways = "left" in topic.word or "right" in topic.word
             for where in [x] if sideways else [x, *rest]:  # the two change places
                 where[row, [one, other]] = where[row, [other, one]]

@@ -2,9 +2,9 @@
 
 A question is asked only where the picture decides it, also at 64 pixels. Relations keep the margins
 of ``scenes.relations``; "in front of" and "behind" are asked only of objects whose feet tell it
-(the nearer one's are lower by ``LOWER``); "bigger" only where one is ``BIGGER`` times as large; "on
-the left" only away from the middle (``MIDDLE``); "more" never of equally many. Everything that is
-present can be seen: ``sampling`` promises it, and the test counts pixels.
+(the nearer one's are lower by ``LOWER``); "bigger" only where one is ``BIGGER`` times as large;
+"more" never of equally many. Everything that is present can be seen: ``sampling`` promises it, and
+the test counts pixels.
 """
 
 import random
@@ -17,15 +17,10 @@ from mmlib.world.scenes import CATEGORIES, COLOURS, RELATIONS, SceneObject, Scen
 from mmlib.world.words import NUMBERS, check_inhabited, noun, rng_from, with_article
 
 TYPES = ("existence", "colour", "count", "comparison", "relation", "time")
-EXTRA_TYPES = ("position", "together")  # easier ones, to train with: where one is; are two there
 ANSWERS = ("yes", "no", *COLOURS, *NUMBERS, "day", "night")
 
 LOWER = 0.04  # how much lower the feet of the one in front must be, share of the picture
 BIGGER = 1.3  # how many times as large the bigger one must be
-MIDDLE = {"on the left": (0.0, 0.42), "on the right": (0.58, 1.0), "at the top": (0.0, 0.42),
-          "at the bottom": (0.6, 1.0)}  # fmt: skip  # where an object's middle must lie
-OPPOSITES = {"on the left": "on the right", "at the top": "at the bottom"}
-OPPOSITES |= {second: first for first, second in OPPOSITES.items()}
 COMPARISONS = ("more", "fewer", "bigger", "smaller")
 TRIES = 10  # types that are drawn for a question until the scene allows one
 
@@ -43,7 +38,7 @@ class Topic(NamedTuple):
 
     type: str
     named: tuple[tuple[str, str], ...] = ()
-    word: str = ""  # a relation, a comparison or a position
+    word: str = ""  # a relation or a comparison
 
 
 class SceneGraph(NamedTuple):
@@ -72,7 +67,7 @@ def ask(
     existence is asked.
 
     Args:
-        types: out of ``TYPES`` and ``EXTRA_TYPES``; one named twice is asked twice as often.
+        types: out of ``TYPES``; one named twice is asked twice as often.
 
     Raises:
         ValueError: ``per_scene`` is below 1, or a type is unknown.
@@ -120,8 +115,8 @@ def answer(topic: Topic, graph: SceneGraph) -> str | None:
         return "night" if graph.night else "day"
     if topic.type == "count":
         return NUMBERS[len(there[0])]
-    if topic.type in ("existence", "together"):
-        return "yes" if all(there) else "no"
+    if topic.type == "existence":
+        return "yes" if there[0] else "no"
     if topic.word in ("more", "fewer"):
         return _yes_or_no(len(there[0]), len(there[1]), topic.word == "more", least=1e-9)
     if any(len(objects) != 1 for objects in there):
@@ -129,8 +124,6 @@ def answer(topic: Topic, graph: SceneGraph) -> str | None:
     one, *others = (objects[0] for objects in there)
     if topic.type == "colour":
         return one.colour
-    if topic.type == "position":
-        return _answer_position(one, topic.word)
     if topic.type == "comparison":
         ratio = one.size / others[0].size
         return _yes_or_no(
@@ -148,34 +141,20 @@ def _yes_or_no(one: float, other: float, more: bool, *, least: float) -> str | N
     return "yes" if (one > other) == more else "no"
 
 
-def _answer_position(obj: SceneObject, word: str) -> str | None:
-    """Say whether an object stands there; None if it stands neither there nor opposite."""
-    at = obj.x if word in ("on the left", "on the right") else obj.y
-    for side, answer in ((word, "yes"), (OPPOSITES[word], "no")):
-        if MIDDLE[side][0] <= at <= MIDDLE[side][1]:
-            return answer
-    return None
-
-
 def say(topic: Topic, rng: random.Random) -> str:
     """Put a topic into words."""
     many = topic.type == "count" or topic.word in ("more", "fewer")
     names = [
         f"{colour} {noun(category, rng, many=many)}".strip() for category, colour in topic.named
     ]
-    listed = [with_article(name) for name in names]
     if topic.type == "time":
         return "is it day or night"
     if topic.type == "count":
         return f"how many {names[0]} are there"
     if topic.type == "colour":
         return f"what colour is the {names[0]}"
-    if topic.type == "position":
-        return f"is the {names[0]} {topic.word}"
     if topic.type == "existence":
-        return f"is there {listed[0]}"
-    if topic.type == "together":
-        return f"is there {listed[0]} and {listed[1]}"
+        return f"is there {with_article(names[0])}"
     if many:
         return f"are there {topic.word} {names[0]} than {names[1]}"
     than = " than" if topic.type == "comparison" else ""
@@ -250,24 +229,6 @@ def _choose_comparison(graph: SceneGraph, rng: random.Random) -> Topic | None:
     return None
 
 
-def _choose_position(graph: SceneGraph, rng: random.Random) -> Topic | None:
-    """Choose an object that is clearly on one side."""
-    for obj in rng.sample(graph.objects, len(graph.objects)):
-        for word in rng.sample(tuple(MIDDLE), len(MIDDLE)):
-            topic = Topic("position", ((obj.category, ""),), word)
-            if answer(topic, graph):
-                return topic
-    return None
-
-
-def _choose_together(graph: SceneGraph, rng: random.Random) -> Topic | None:
-    """Name two different objects, both there half of the time, else one of them at most."""
-    first = _choose_name(graph, True, rng)
-    second = _choose_name(graph, rng.random() < 0.6, rng)
-    pair = (first, second) if rng.random() < 0.5 else (second, first)
-    return Topic("together", pair) if first[0] != second[0] else None
-
-
 _CHOOSE: dict[str, Callable[[SceneGraph, random.Random], Topic | None]] = {
     "existence": lambda graph, rng: None,
     "colour": _choose_colour,
@@ -275,14 +236,11 @@ _CHOOSE: dict[str, Callable[[SceneGraph, random.Random], Topic | None]] = {
     "comparison": _choose_comparison,
     "relation": _choose_relation,
     "time": lambda graph, rng: Topic("time"),
-    "position": _choose_position,
-    "together": _choose_together,
 }
 
 
 def check_types(types: Sequence[str]) -> None:
     """Raise ``ValueError`` unless every type is known and there is one."""
-    known = (*TYPES, *EXTRA_TYPES)
-    unknown = set(types) - set(known)
+    unknown = set(types) - set(TYPES)
     if unknown or not types:
-        raise ValueError(f"types holds {sorted(unknown)}, choose from {', '.join(known)}")
+        raise ValueError(f"types holds {sorted(unknown)}, choose from {', '.join(TYPES)}")

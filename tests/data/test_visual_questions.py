@@ -3,9 +3,19 @@
 import json
 
 import pytest
+import torch
 
 from mmlib.data.photographs import read_picture
-from mmlib.data.visual_questions import easy_vqa, easy_vqa_answers, nlvr
+from mmlib.data.visual_questions import (
+    PAD,
+    easy_vqa,
+    easy_vqa_answers,
+    encode_questions,
+    nlvr,
+    question_vocabulary,
+    tokens_of,
+)
+from mmlib.data.vocabulary import UnknownWordError
 from mmlib.files import DataError
 
 QUESTIONS = [["what is the red shape?", "circle", 0], ["is there a circle?", "yes", 0]]
@@ -112,3 +122,25 @@ def test_the_real_nlvr_is_about_half_true(real_data):
     for split in ("dev", "test"):
         statements = nlvr(split, real_data("nlvr"))
         assert 0.5 < sum(one.true for one in statements) / len(statements) < 0.6
+
+
+def test_questions_become_numbers_and_come_back():
+    assert tokens_of("Is it Day, or night?") == ["is", "it", "day", "or", "night"]
+    vocabulary = question_vocabulary(["Is it day or night?", "is there a dog"])
+    assert vocabulary.words[0] == PAD
+    assert list(vocabulary.words[1:]) == sorted(vocabulary.words[1:])
+    numbers = encode_questions([["Is it day or night?"], ["is it NIGHT"]], vocabulary)
+    assert numbers.shape == (2, 1, 5)
+    assert numbers.dtype == torch.int64
+    assert vocabulary.decode(numbers[0, 0]) == ["is", "it", "day", "or", "night"]
+    assert vocabulary.decode(numbers[1, 0]) == ["is", "it", "night", PAD, PAD]
+
+
+def test_what_is_no_question_is_refused():
+    vocabulary = question_vocabulary(["is it day or night"])
+    with pytest.raises(UnknownWordError, match=r"'nihgt' is not among .* did you mean 'night'"):
+        encode_questions([["is it nihgt"]], vocabulary)
+    with pytest.raises(ValueError, match="a question has no word: ask in words"):
+        encode_questions([["?!"]], vocabulary)
+    with pytest.raises(ValueError, match=r"the scenes have \[1, 2\] questions: give each equally"):
+        encode_questions([["is it day"], ["is it day", "is it night"]], vocabulary)

@@ -7,7 +7,7 @@ import torch
 
 from mmlib.runtime import make_generator
 from mmlib.world.balanced_pairs import balanced_pairs
-from mmlib.world.questions import EXTRA_TYPES, TYPES
+from mmlib.world.questions import TYPES
 from mmlib.world.sampling import COVERED
 from mmlib.world.scenes import covered, held_out
 
@@ -56,10 +56,10 @@ def test_balanced_pairs_are_scenes_that_could_have_been_sampled(pairs):
     assert float(covered(two)[two.present].max()) <= COVERED
 
 
-def test_the_extra_types_and_other_splits_have_pairs_too():
-    pairs = balanced_pairs(6, generator=make_generator(0), split="held out", types=EXTRA_TYPES)
+def test_other_splits_have_pairs_too():
+    pairs = balanced_pairs(6, generator=make_generator(0), split="held out")
     assert held_out(pairs.others.category, pairs.others.colour)[pairs.others.present].all()
-    assert {question.type for question in pairs.questions} == set(EXTRA_TYPES)
+    assert {question.type for question in pairs.questions} == set(TYPES)
 
 
 def test_same_seed_same_pairs():
