@@ -167,7 +167,7 @@ def ship(name: str, model: nn.Module) -> None:
 def ship_vqa(name: str) -> None:
     """Train one of ``vqa.SHIPPED`` as its page shows, for longer, and write its weights."""
     encoder = vqa.GridEncoder(pretraining.load_image_classifier())
-    data = vqa.make_data(
+    data = vqa.make_vqa_data(
         VQA_SCENES, encoder, generator=make_generator(13), types=VQA_TYPES, objects=(2, 3)
     )
     vocabulary = question_vocabulary(q.text for asked in data.questions for q in asked)

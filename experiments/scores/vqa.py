@@ -57,8 +57,8 @@ def make(name: str, words: int, over: Standardise, *, seed: int) -> nn.Module:
 def run(seed: int) -> dict[str, float]:
     """Return the accuracy by "system: type", of all, and of both answers to balanced pairs."""
     encoder, generator = vqa.GridEncoder(load_image_classifier()), make_generator(4000 + seed)
-    training = vqa.make_data(TRAIN, encoder, generator=generator)
-    test = vqa.make_data(TEST, encoder, generator=generator)
+    training = vqa.make_vqa_data(TRAIN, encoder, generator=generator)
+    test = vqa.make_vqa_data(TEST, encoder, generator=generator)
     vocabulary = question_vocabulary(q.text for asked in training.questions for q in asked)
     asked, answers = vqa.encode_data(training, vocabulary)
     pair = make_pairs(encoder, generator)
@@ -85,7 +85,10 @@ def run(seed: int) -> dict[str, float]:
 def shipped() -> dict[str, float]:
     """Return the scores of the weights of the longer training, on scenes of their own."""
     encoder, generator = vqa.GridEncoder(load_image_classifier()), make_generator(4999)
-    test, pair = vqa.make_data(TEST, encoder, generator=generator), make_pairs(encoder, generator)
+    test, pair = (
+        vqa.make_vqa_data(TEST, encoder, generator=generator),
+        make_pairs(encoder, generator),
+    )
     vocabulary = question_vocabulary(q.text for asked in test.questions for q in asked)
     scores = {}
     for name, short in (("stacked attention", "attention"), ("FiLM", "film")):

@@ -51,7 +51,7 @@ class VqaData(NamedTuple):
     questions: list[list[Question]]
 
 
-def make_data(
+def make_vqa_data(
     count: int,
     encoder: nn.Module,
     *,

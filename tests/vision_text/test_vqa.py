@@ -31,7 +31,7 @@ class Thumbnail(nn.Module):
 
 @pytest.fixture(scope="module")
 def data():
-    return vqa.make_data(12, Thumbnail(), generator=make_generator(0), per_scene=3)
+    return vqa.make_vqa_data(12, Thumbnail(), generator=make_generator(0), per_scene=3)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def softmax(x):
 
 
 def test_data_are_the_scenes_pictures_and_questions_and_come_again(data, vocabulary):
-    again = vqa.make_data(12, Thumbnail(), generator=make_generator(0), per_scene=3)
+    again = vqa.make_vqa_data(12, Thumbnail(), generator=make_generator(0), per_scene=3)
     assert torch.equal(data.grids, again.grids)
     assert data.questions == again.questions
     assert data.grids.shape == (12, CHANNELS, 4, 4)
@@ -252,7 +252,7 @@ def test_the_prior_answers_each_type_alike_and_hits_are_counted_by_type(data):
 def test_shipped_weights_answer_new_questions_well(name):
     """Well above the prior, which stays below one half; the scoreboard has the numbers."""
     encoder = vqa.GridEncoder(load_image_classifier())
-    data = vqa.make_data(150, encoder, generator=make_generator(77))
+    data = vqa.make_vqa_data(150, encoder, generator=make_generator(77))
     vocabulary = question_vocabulary(shipped_words())
     model, facts = vqa.load_shipped(name, vocabulary)
     assert float(facts["minutes"]) > 0
