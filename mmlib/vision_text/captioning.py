@@ -9,10 +9,13 @@ softmax of V15 eq. 9, biases, and means over words instead of sums in V15 eq. 13
 ``ShowAndTell`` is one ``Decoder``. Teacher forcing, the loss and all searches below work with any.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
+from scipy.sparse import hstack
+from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -344,3 +347,33 @@ def _begin(
     for read in words[:, :-1].unbind(dim=1):
         _, state = decoder.step(read, state, picture)
     return picture, state, words
+
+
+def consensus_captions(
+    sentences: Sequence[Sequence[str]], candidates: Sequence[Sequence[int]], *, closest: int = 5
+) -> list[Sequence[str]]:
+    """Return for each picture the candidate that the other candidates are most like.
+
+    The baseline of J. Devlin et al., "Exploring Nearest Neighbor Approaches for Image Captioning",
+    2015: candidates are the captions of the nearest training pictures. Likeness is CIDEr, the
+    cosine of two sentences' n-grams weighted by tf-idf, averaged over n = 1 to 4.
+
+    Args:
+        sentences: all captions of the training pictures, lists of words.
+        candidates: for each picture which of them to choose from, one or more.
+        closest: how many of the others count, those that are most like it.
+    """
+
+    def ngrams(n: int) -> Callable:
+        return lambda words: list(zip(*(words[start:] for start in range(n)), strict=False))
+
+    orders = range(1, 1 + min(4, max(map(len, sentences))))
+    each = [TfidfVectorizer(analyzer=ngrams(n)).fit_transform(sentences) for n in orders]
+    vectors = hstack(each).tocsr()  # a product of two rows is the sum of their cosines
+    chosen = []
+    for rows in candidates:
+        alike = (vectors[rows] @ vectors[rows].T).toarray()
+        np.fill_diagonal(alike, 0)
+        support = np.sort(alike, axis=1)[:, -closest:].sum(axis=1)
+        chosen.append(sentences[rows[support.argmax()]])
+    return chosen

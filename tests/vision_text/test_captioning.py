@@ -1,6 +1,9 @@
 """The cell against torch's, the searches against brute force, and captioners that learn."""
 
 import itertools
+import math
+import random
+from collections import Counter
 
 import pytest
 import torch
@@ -25,6 +28,7 @@ from mmlib.vision_text.captioning import (
     ShowAndTell,
     beam_search,
     caption_loss,
+    consensus_captions,
     greedy,
     next_word_log_probability,
     sample,
@@ -239,6 +243,37 @@ def test_gradients_reach_every_parameter_and_the_same_seed_gives_the_same(kind):
     for name, weight in first.named_parameters():
         assert weight.grad is not None, name
         assert weight.grad.abs().sum() > 0, name
+
+
+def test_the_consensus_is_the_candidate_that_the_others_are_most_like():
+    sentences = [s.split() for s in ("a dog", "a red dog", "a red dog", "two frogs", "a bird")]
+    found = consensus_captions(sentences, [[0, 1, 2, 3], [3], [4, 0], [1, 4, 3]])
+    assert found == [sentences[1], sentences[3], sentences[4], sentences[1]]
+
+
+def test_likeness_in_the_consensus_is_the_mean_cosine_of_weighted_ngrams():
+    rng = random.Random(0)
+    sentences = [rng.choices("abcd", k=rng.randint(1, 6)) for _ in range(30)]
+
+    def count(sentence, n):
+        return Counter(tuple(sentence[k : k + n]) for k in range(len(sentence) - n + 1))
+
+    grams = [[count(sentence, n) for sentence in sentences] for n in range(1, 5)]
+    frequency = Counter(gram for some in grams for each in some for gram in each)
+
+    def cosine(one, other):
+        weigh = [{g: c * (1 + math.log(31 / (1 + frequency[g]))) for g, c in x.items()}
+                 for x in (one, other)]  # fmt: skip
+        product = sum(weigh[0][g] * weigh[1].get(g, 0) for g in weigh[0])
+        return product / (math.hypot(*weigh[0].values()) * math.hypot(*weigh[1].values()) or 1)
+
+    rows = rng.sample(range(30), 8)
+    support = {}
+    for one in rows:
+        alike = [sum(cosine(some[one], some[k]) for some in grams) / 4 for k in rows if k != one]
+        support[one] = sum(sorted(alike)[-3:])
+    (found,) = consensus_captions(sentences, [rows], closest=3)
+    assert found == sentences[max(support, key=support.get)]
 
 
 def test_a_decoder_whose_logits_are_nan_is_refused(wild):
