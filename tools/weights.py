@@ -1,9 +1,10 @@
 """Train what ships with mmlib: make weights, or python tools/weights.py image audio attention film
 
-Writes mmlib/foundations/weights: the encoders' weights in half precision, and report.json with what
-was measured on new scenes and the files' SHA-256; and mmlib/vision_text/weights: the models for
-questions that need longer than their page. A run that was broken off goes on where it was. The
-same seeds on the same machine give the same weights; elsewhere they come out as good, not equal.
+Writes, in half precision, to the folder weights of the part of mmlib that uses them: the encoders;
+the models for questions that need longer than their page; SoundNet's teachers. For the encoders and
+the teachers report.json says what was measured on new scenes, and the files' SHA-256. An encoder's
+run that was broken off goes on where it was. The same seeds on the same machine give the same
+weights; elsewhere they come out as good, not equal.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from mmlib.files import written_whole
 from mmlib.foundations import pretraining
 from mmlib.runtime import make_generator
 from mmlib.training import fit, predict
+from mmlib.vision_audio import soundnet
 from mmlib.vision_text import vqa
 from mmlib.world import pictures, sampling, sounds
 from mmlib.world.scenes import Scenes
@@ -143,23 +145,35 @@ def _all_logits(model: nn.Module, batch: Tensor) -> Tensor:
 
 def ship(name: str, model: nn.Module) -> None:
     """Write the weights in half precision and what they reach, measured as they are shipped."""
-    small = {key: value.half().contiguous() for key, value in model.state_dict().items()}
-    data = save(small)
-    pretraining.WEIGHTS.mkdir(exist_ok=True)
-    path = pretraining.WEIGHTS / f"{name}_encoder.safetensors"
+    data = write_weights(pretraining.WEIGHTS / f"{name}_encoder.safetensors", model)
+    shipped = getattr(pretraining, f"load_{name}_classifier")()
+    recipe = RECIPES[name]
+    examples = recipe.steps * recipe.batch_size
+    write_report(pretraining.WEIGHTS, name, data, examples, measure(name, shipped))
+
+
+def write_weights(path: Path, model: nn.Module) -> bytes:
+    """Write a model's weights in half precision and return what the file holds."""
+    data = save({key: value.half().contiguous() for key, value in model.state_dict().items()})
+    path.parent.mkdir(exist_ok=True)
     with written_whole(path) as unfinished:
         Path(unfinished).write_bytes(data)
-    shipped = getattr(pretraining, f"load_{name}_classifier")()
-    report_path = pretraining.WEIGHTS / "report.json"
-    report = json.loads(report_path.read_text()) if report_path.is_file() else {}
-    recipe = RECIPES[name]
+    return data
+
+
+def write_report(
+    folder: Path, name: str, data: bytes, examples: int, scores: dict[str, float]
+) -> None:
+    """Note in the folder's report what a file of weights is and what it reaches."""
+    path = folder / "report.json"
+    report = json.loads(path.read_text()) if path.is_file() else {}
     report[name] = {
         "sha256": hashlib.sha256(data).hexdigest(),
         "bytes": len(data),
-        "examples": recipe.steps * recipe.batch_size,
-        "scores": {key: round(value, 4) for key, value in measure(name, shipped).items()},
+        "examples": examples,
+        "scores": {key: round(value, 4) for key, value in scores.items()},
     }
-    with written_whole(report_path) as unfinished:
+    with written_whole(path) as unfinished:
         Path(unfinished).write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
     print(name, report[name]["scores"])
 
@@ -196,13 +210,54 @@ def ship_vqa(name: str) -> None:
     )
 
 
+TEACHERS = {"object": 350, "scene": 60}  # SoundNet's, and the steps that each is trained for
+
+
+def teacher_examples(count: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return pictures of one object each and their labels: only what SoundNet's teachers know."""
+    scenes = sampling.sample_scenes(5 * count, generator=generator, slots=1)
+    known = scenes.category[:, 0] < len(soundnet.KNOWN_CATEGORIES)
+    known &= scenes.scene_class < len(soundnet.KNOWN_SCENES)
+    scenes = scenes[known.nonzero()[:count, 0]]
+    labels = {"object": scenes.category[:, 0], "scene": scenes.scene_class}
+    return pictures.draw(scenes, generator=generator), labels
+
+
+def ship_teachers() -> None:
+    """Train SoundNet's two teachers, each on its own labels of the same pictures; write them."""
+    drawn, labels = teacher_examples(4000, make_generator(11))
+    fresh, truth = teacher_examples(1000, make_generator(12))
+    classes = {"object": soundnet.KNOWN_CATEGORIES, "scene": soundnet.KNOWN_SCENES}
+    for name, steps in TEACHERS.items():
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = soundnet.new_teacher(len(classes[name]))
+        batches = Batches((drawn, labels[name]), batch_size=64, generator=make_generator(13))
+        fit(
+            model,
+            batches,
+            pretraining.classify_loss,
+            generator=make_generator(14),
+            steps=steps,
+            learning_rate=3e-3,
+            schedule=warm_then_cool,
+        )
+        data = write_weights(soundnet.WEIGHTS / f"{name}_teacher.safetensors", model)
+        shipped = soundnet.load_teacher(name)
+        answers = predict(shipped, Batches(fresh, batch_size=100), lambda m, b: m(b).argmax(dim=1))
+        accuracy = float((answers == truth[name]).double().mean())
+        write_report(soundnet.WEIGHTS, name, data, steps * 64, {"accuracy": accuracy})
+
+
 def main() -> None:
-    known = [*RECIPES, *vqa.SHIPPED]
+    known = [*RECIPES, *vqa.SHIPPED, "teachers"]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=known, choices=[[], *known])
     for name in parser.parse_args().names:
         if name in vqa.SHIPPED:
             ship_vqa(name)
+        elif name == "teachers":
+            ship_teachers()
         else:
             ship(name, train(name))
             shutil.rmtree(UNFINISHED / name)
