@@ -22,7 +22,7 @@ floor 3
     homework           the checks that students run and CI runs
 
 floor 4
-    foundations        modalities, pretraining
+    foundations        modalities, fusion, pretraining
     vision_text        word2vec, captioning, attention, vqa
     vision_audio       spectrogram, soundnet, localization
 
