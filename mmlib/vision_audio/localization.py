@@ -1,27 +1,22 @@
-"""Where does the sound come from? A map over the picture, learned from pictures with sound.
+"""Where does the sound come from? An attention map over the picture, driven by the sound.
 
 Built in notebooks/vision_audio/05_localization.ipynb. Source: Senocak, Oh, Kim, Yang & Kweon,
-"Learning to Localize Sound Source in Visual Scenes", CVPR 2018, cited as S18.
+"Learning to Localize Sound Source in Visual Scenes", CVPR 2018, and the authors' released program.
+Theirs are VGG-16 and SoundNet with 512 and 1,000 features; ours are the book's two frozen encoders
+with 128 and 192, whose features are standardised first. ``contrastive_loss`` and ``look_alike``
+are this book's additions.
 
-Two streams. The frozen image encoder turns a picture into a grid of features, the frozen audio
-encoder a second of sound into one vector; each does so once, only small layers on top are trained.
-The *map* is the cosine of the sound's vector with each cell's. Its softmax is the *attention*, and
-the cells' vectors summed with that weight are the *attended* visual feature, the sound's view.
-
-Nothing else is needed than knowing which picture and which sound belong together. What is not in
-the paper: pictures are contrasted with others of scenes that look alike (``alike``), since
-otherwise the *ambience* is matched with the background and the map avoids all objects.
-
-Shapes: grids are (batch, features, rows, columns), sounds (batch, features), maps
-(..., rows, columns).
+Shapes: grids are (batch, features, rows, columns), sounds (batch, audio features), scores and
+attention (batch, rows, columns).
 """
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors.torch import load_file
 from sklearn.cluster import KMeans
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
@@ -31,7 +26,6 @@ from torch.nn import functional
 from mmlib.data.batches import Batches
 from mmlib.foundations.pretraining import (
     AudioEncoder,
-    ImageEncoder,
     encode,
     extract_features,
     load_audio_encoder,
@@ -41,222 +35,185 @@ from mmlib.metrics import consensus_iou, success_auc
 from mmlib.runtime import make_generator
 from mmlib.shapes import check_finite, check_floating, check_shape, check_whole
 from mmlib.training import History, fit, predict
-from mmlib.world import pictures
+from mmlib.world import pictures, single_source
 from mmlib.world.scenes import Scenes
-from mmlib.world.single_source import (
-    SIDE,
-    Recordings,
-    absent_categories,
-    consensus,
-    ground_truth,
-    sample_single_source,
-    sounding,
-    soundtrack,
-    switch_source,
-)
+from mmlib.world.single_source import SIDE, Recordings
 
-ALIKE_GROUPS = 10  # groups of pictures that look alike
-STEPS = 800  # of training
+STEPS = 600  # of training, the same for every system
+WEIGHTS = Path(__file__).parent / "weights" / "localization.safetensors"
 Unsupervised = Callable[[nn.Module, tuple[Tensor, Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
 class LocalizerConfig:
-    """The size of a localizer."""
+    """The sizes of a localizer."""
 
-    features: int = 128  # of a cell of the image encoder's grid
-    audio_features: int = 2 * AudioEncoder.features  # of a sound: mean and maximum over time
-    shared: int = 64  # of the space that pictures and sounds share
-    hidden: int = 128  # of the audio stream
-    temperature: float = 0.6  # of the attention
-    learn_temperature: bool = False  # learned, it falls, and the maps shrink to a spot
-    floor: float = 0.0  # a cell's vector that is not longer than this says little
+    features: int = 128  # of a cell of the image encoder's grid; 512 in the paper
+    audio_features: int = 2 * AudioEncoder.features  # mean and maximum over time; 1,000
 
     def __post_init__(self) -> None:
-        for name in ("features", "audio_features", "shared", "hidden"):
+        for name in ("features", "audio_features"):
             object.__setattr__(self, name, check_whole(getattr(self, name), name=name))
-        if not self.temperature > 0 or not self.floor >= 0:
-            raise ValueError(
-                f"temperature is {self.temperature} and floor {self.floor}: the first must be "
-                "above 0, the second 0 or more"
-            )
 
 
-class Embeddings(NamedTuple):
-    """Pictures and sounds in the shared space."""
+class Standardise(nn.Module):
+    """Bring every feature to mean 0 and standard deviation 1 over the training data.
 
-    cells: Tensor  # (pictures, shared, rows, columns), each at most of length 1
-    audio: Tensor  # (sounds, shared), each of length 1
+    A feature that is constant there says nothing and becomes 0 wherever it has that value.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("deviation", torch.ones(features))
+
+    def learn(self, values: Tensor) -> None:
+        """Take mean and deviation from ``values`` (items, features, ...)."""
+        flat = values.float().movedim(1, -1).flatten(0, -2)  # (items · cells, features)
+        deviation = flat.std(dim=0, correction=0)
+        constant = flat.amax(dim=0) == flat.amin(dim=0)
+        self.mean.copy_(torch.where(constant, flat[0], flat.mean(dim=0)))
+        self.deviation.copy_(torch.where(constant, 1, deviation))
+
+    def forward(self, values: Tensor) -> Tensor:
+        shape = (-1,) + (1,) * (values.ndim - 2)
+        return (values.float() - self.mean.view(shape)) / self.deviation.view(shape)
+
+
+class Localized(NamedTuple):
+    """What a localizer makes of pictures and their sounds."""
+
+    scores: Tensor  # (batch, rows, columns), in 0 to 1
+    attention: Tensor  # (batch, rows, columns), of sum 1
+    z: Tensor  # (batch, audio features): the attended picture, brought to the space of sounds
+    sound: Tensor  # (batch, audio features): the frozen features that z is compared with
 
 
 class Localizer(nn.Module):
-    """Two streams: small layers on the features of frozen encoders."""
+    """Senocak et al.'s two streams on the features of two frozen encoders."""
 
     def __init__(self, config: LocalizerConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or LocalizerConfig()
-        self.image_stream = nn.Conv2d(config.features, config.shared, 1)
-        self.audio_stream = nn.Sequential(
-            nn.Linear(config.audio_features, config.hidden),
-            nn.ReLU(),
-            nn.Linear(config.hidden, config.shared),
-        )
-        self.log_temperature = nn.Parameter(
-            torch.tensor(math.log(config.temperature)), requires_grad=config.learn_temperature
-        )
-        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))  # of scores of pairs
-        self.log_sharpness = nn.Parameter(
-            torch.tensor(math.log(10.0))
-        )  # of maps, where boxes teach
-        for name, size in (("grid", config.features), ("sound", config.audio_features)):
-            self.register_buffer(f"{name}_mean", torch.zeros(size))
-            self.register_buffer(f"{name}_spread", torch.ones(size))
+        image, audio = config.features, config.audio_features
+        self.sound_fc1, self.sound_fc2 = nn.Linear(audio, audio), nn.Linear(audio, image)
+        self.image_fc1, self.image_fc2 = nn.Linear(image, image), nn.Linear(image, audio)
+        self.cells, self.sounds = Standardise(image), Standardise(audio)
 
-    @property
-    def temperature(self) -> Tensor:
-        """How even the attention is: near 0 all of it lies on one cell."""
-        return self.log_temperature.exp()
+    def query(self, f: Tensor) -> Tensor:
+        """Return h of sounds f, (batch, features), of length 1, in the space of the cells."""
+        h = self.sound_fc2(self.sound_fc1(f.relu()).relu())
+        return functional.normalize(h, dim=1)
 
-    def standardise(self, grids: Tensor, sounds: Tensor) -> None:
-        """Remember mean and spread of every feature, so that none outweighs the others."""
-        some = grids[:500].float()
-        for name, values, axes in (("grid", some, (0, 2, 3)), ("sound", sounds, (0,))):
-            getattr(self, f"{name}_mean").copy_(values.mean(axes))
-            getattr(self, f"{name}_spread").copy_(values.std(axes).clamp(min=1e-3))
-
-    def forward(self, grids: Tensor, sounds: Tensor) -> Embeddings:
-        """Bring pictures and sounds, as many as there are of each, into the shared space.
+    def forward(self, grids: Tensor, sounds: Tensor) -> Localized:
+        """Attend to what sounds in each picture.
 
         Args:
-            grids: (pictures, features, rows, columns), floating point, also half precision.
-            sounds: (sounds, features).
+            grids: (batch, features, rows, columns), floating point, also half precision.
+            sounds: (batch, audio features), one sound for each picture.
 
         Raises:
-            TypeError, ValueError: a shape or type is wrong, an axis is empty, or a value is NaN.
+            TypeError, ValueError: a shape or type is wrong, or a value is not finite.
         """
-        check_shape(grids, f"pictures {self.config.features} rows columns", name="grids")
-        check_shape(sounds, f"sounds {self.config.audio_features}", name="sounds")
+        size = check_shape(grids, f"batch {self.config.features} rows columns", name="grids")
+        check_shape(sounds, f"{size['batch']} {self.config.audio_features}", name="sounds")
         for name, values in (("grids", grids), ("sounds", sounds)):
             check_floating(values, name=name)
-        grids = grids.float()  # before they are added up: half precision is slow there
-        check_finite(grids, name="grids")
-        check_finite(sounds, name="sounds")
-        mean, spread = self.grid_mean[:, None, None], self.grid_spread[:, None, None]
-        cells = self.image_stream((grids - mean) / spread)
-        length = cells.square().sum(dim=1, keepdim=True) + self.config.floor**2
-        audio = self.audio_stream((sounds - self.sound_mean) / self.sound_spread)
-        return Embeddings(cells / length.sqrt(), functional.normalize(audio, dim=1))
+            check_finite(values.float(), name=name)
+        v, f = self.cells(grids), self.sounds(sounds)
+        scores = localization_scores(v, self.query(f))
+        alpha = attention(scores)
+        z = torch.einsum("bdrc,brc->bd", v, alpha)  # of cells as they are, not of length 1
+        z = self.image_fc2(self.image_fc1(z.relu()).relu())
+        return Localized(scores, alpha, z, f)
 
 
-def score_maps(cells: Tensor, audio: Tensor) -> Tensor:
-    """Return each picture's map for its own sound, (batch, rows, columns): S18 eq. 1.
-
-    It is the cosine of the sound's vector and the cell's, made smaller where the cell says little.
-
-    Raises:
-        ValueError: the shapes do not fit.
-    """
-    size = check_shape(cells, "batch shared rows columns", name="cells")
-    check_shape(audio, f"{size['batch']} {size['shared']}", name="audio")
-    return torch.einsum("bdrc,bd->brc", cells, audio)
+def localization_scores(cells: Tensor, h: Tensor) -> Tensor:
+    """Return ReLU(cosine) of each picture's cells and its sound, (batch, rows, columns)."""
+    v = functional.normalize(cells, dim=1)
+    return torch.einsum("bdrc,bd->brc", v, functional.normalize(h, dim=1)).relu()
 
 
-def attention(maps: Tensor, temperature: Tensor | float) -> Tensor:
-    """Return the softmax of maps (..., rows, columns) over all cells (S18 eq. 2)."""
-    check_shape(maps, "... rows columns", name="maps")
-    return (maps.flatten(-2) / temperature).softmax(dim=-1).reshape(maps.shape)
-
-
-def attended(cells: Tensor, weights: Tensor) -> Tensor:
-    """Return z = Σ_i α_i v_i, the sound's view of its picture, (batch, shared): S18 eq. 3."""
-    return torch.einsum("bdrc,brc->bd", cells, weights)
-
-
-def pair_scores(embedded: Embeddings, temperature: Tensor | float) -> Tensor:
-    """Return z · h of every picture with every sound, (pictures, sounds).
-
-    z = Σ α v, so z · h = Σ α (v · h): the attended feature need not be made, the map suffices.
-    """
-    flat = embedded.cells.flatten(2)  # (pictures, shared, cells)
-    maps = torch.matmul(embedded.audio, flat)  # (pictures, sounds, cells)
-    return ((maps / temperature).softmax(dim=2) * maps).sum(dim=2)
-
-
-def contrastive_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """Return how badly pictures and sounds of a batch find each other among all of it.
-
-    Cross-entropy of the right sound for each picture and of the right picture for each sound
-    (van den Oord et al., 2018; Radford et al., 2021).
-
-    Args:
-        batch: grids and sounds; the i-th of both belong together.
-    """
-    scores = pair_scores(model(*batch), model.temperature) * model.log_scale.exp()
-    own = torch.arange(len(scores), device=scores.device)
-    return (functional.cross_entropy(scores, own) + functional.cross_entropy(scores.T, own)) / 2
+def attention(scores: Tensor) -> Tensor:
+    """Return the softmax of scores (..., rows, columns) over all cells, without temperature."""
+    return scores.flatten(-2).softmax(dim=-1).unflatten(-1, scores.shape[-2:])
 
 
 def ratio_loss(near: Tensor, far: Tensor) -> Tensor:
-    """Return the triplet loss of S18 (eq. 4): a softmax of two distances, compared with (0, 1).
+    """Return the paper's triplet loss of two distances, each (batch,).
 
-    With d⁺ and d⁻ the softmax of the distances to the own and to another sound, it is the mean of
-    (d⁺)² + (1 - d⁻)², after Hoffer and Ailon (2015).
-
-    Args:
-        near, far: (batch,) distances.
+    Their softmax (d⁺, d⁻) is compared with (0, 1): the mean of (d⁺)² + (d⁻ - 1)², after Hoffer
+    and Ailon (2015). The released program halves it.
     """
     shares = torch.stack([near, far], dim=1).softmax(dim=1)
-    return (shares[:, 0].square() + (1 - shares[:, 1]).square()).mean()
+    return (shares[:, 0].square() + (shares[:, 1] - 1).square()).mean()
 
 
-def triplet_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """Return ``ratio_loss`` of each picture with its own sound and with its neighbour's.
+def unsupervised_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """Return ``ratio_loss`` of z's distances to its own and to another clip's sound.
 
-    The distance is 1 - z · h, and each of the two sounds looks for itself: z is what *it* sees. In
-    S18 both are compared with what the own sound sees; so it learned little here in as many steps.
+    Only the own sound drives the attention; the other clip is the batch's one before.
     """
-    cells, audio = model(*batch)
-    distances = []
-    for sounds in (audio, audio.roll(1, 0)):
-        maps = score_maps(cells, sounds)
-        seen = (attention(maps, model.temperature) * maps).sum(dim=(1, 2))  # z · h
-        distances.append(model.log_scale.exp() * (1 - seen))
-    return ratio_loss(*distances)
+    found = model(*batch)
+    other = found.sound.roll(1, dims=0)
+    near = functional.pairwise_distance(found.z, found.sound)
+    return ratio_loss(near, functional.pairwise_distance(found.z, other))
 
 
 def supervised_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Return the cross-entropy -Σ α* log α of the attention with the true one (S18 eq. 5).
-
-    This attention has a learned temperature of its own: a cosine lies between -1 and 1, so the even
-    attention that learns from pairs could never be as narrow as a small box.
+    """Return the cross-entropy -Σ α* log α of the attention with the one that a box gives.
 
     Args:
         batch: grids, sounds, and the true attention (batch, rows, columns), each of sum 1.
     """
     grids, sounds, truth = batch
-    maps = score_maps(*model(grids, sounds)) * model.log_sharpness.exp()
-    logs = maps.flatten(1).log_softmax(dim=1)
-    return -(truth.flatten(1) * logs).sum(dim=1).mean()
+    alpha = model(grids, sounds).attention
+    return -(truth * alpha.log()).sum(dim=(1, 2)).mean()
 
 
 def loss(
     model: nn.Module,
     batch: dict[str, tuple[Tensor, ...]],
     *,
-    unsupervised: Unsupervised = contrastive_loss,
+    unsupervised: Unsupervised = unsupervised_loss,
 ) -> Tensor:
-    """Return unsupervised plus supervised loss, whichever is there: all regimes (S18 eq. 6).
+    """Return unsupervised loss of ``batch["pairs"]`` plus supervised of ``batch["marked"]``.
 
-    Args:
-        batch: ``"pairs"``, a batch for ``unsupervised``; ``"marked"``, one for
-            ``supervised_loss``; one of the two may be missing.
+    One of the two may be missing: these are the paper's three regimes.
     """
-    total = 0.0
-    if "pairs" in batch:
-        total = total + unsupervised(model, batch["pairs"])
-    if "marked" in batch:
-        total = total + supervised_loss(model, batch["marked"])
-    return total
+    parts = {"pairs": unsupervised, "marked": supervised_loss}
+    return sum(parts[name](model, part) for name, part in batch.items())
+
+
+TAU = 0.1  # of the scores of pairs in the contrastive loss, and of the attention in it
+
+
+def contrastive_loss(model: Localizer, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """Return how badly pictures and sounds of a batch find each other among all of it.
+
+    Not in the paper: every sound looks for itself in every picture. A pair's score is the mean of
+    the localization scores, each weighted by a sharp attention. Cross-entropy of the right sound
+    for each picture and the right picture for each sound (van den Oord et al., 2018).
+    """
+    v = functional.normalize(model.cells(batch[0]).flatten(2), dim=1)  # (pictures, d, cells)
+    h = model.query(model.sounds(batch[1]))  # (sounds, d)
+    scores = torch.matmul(h, v).relu()  # (pictures, sounds, cells)
+    pairs = ((scores / TAU).softmax(dim=2) * scores).sum(dim=2) / TAU
+    own = torch.arange(len(pairs), device=pairs.device)
+    return (functional.cross_entropy(pairs, own) + functional.cross_entropy(pairs.T, own)) / 2
+
+
+def look_alike(grids: Tensor, *, groups: int = 10) -> Tensor:
+    """Sort pictures by how they look as a whole: k-means of their standardised mean features.
+
+    Returns:
+        (pictures,) the number of each one's group.
+    """
+    whole = torch.stack([grid.float().mean(dim=(1, 2)) for grid in grids])
+    scale = Standardise(whole.shape[1])
+    scale.learn(whole)
+    with threadpool_limits(1):
+        return torch.as_tensor(KMeans(groups, n_init=3, random_state=0).fit_predict(scale(whole)))
 
 
 class Clips(NamedTuple):
@@ -267,75 +224,36 @@ class Clips(NamedTuple):
     audio: Tensor  # (clips, 2 · features of the audio encoder)
 
 
-def audio_features(
-    audio_encoder: AudioEncoder,
-    scenes: Scenes,
-    recordings: Recordings,
-    *,
-    generator: torch.Generator,
-    categories=None,
-) -> Tensor:
-    """Return what a frozen encoder makes of the scenes' sounds, pooled: (scenes, features)."""
-    return extract_features(
-        audio_encoder, soundtrack(scenes, recordings, generator=generator, categories=categories)
-    )
-
-
-def make_clips(
-    count: int,
-    *,
-    recordings: Recordings,
-    generator: torch.Generator,
-    image_encoder: ImageEncoder | None = None,
-    side: int = SIDE,
-) -> Clips:
-    """Make scenes with two or three objects, one of them sounding, and encode them once.
-
-    Args:
-        image_encoder: None takes the one that ships with the package.
-        side: of the pictures in pixels.
-    """
-    scenes = sample_single_source(count, generator=generator)
-    image_encoder, audio_encoder = image_encoder or load_image_encoder(), load_audio_encoder()
-    grids = []
+def make_clips(count: int, *, recordings: Recordings, generator: torch.Generator) -> Clips:
+    """Make scenes with two or three objects, one of them sounding, and encode them once."""
+    scenes = single_source.sample_single_source(count, generator=generator)
+    encoder, grids = load_image_encoder(), []
     for start in range(0, count, 500):  # the pictures themselves need not be kept
-        drawn = pictures.draw(scenes[start : start + 500], size=side, generator=generator)
-        grids.append(encode(image_encoder, drawn).half())
-    return Clips(
-        scenes,
-        torch.cat(grids),
-        audio_features(audio_encoder, scenes, recordings, generator=generator),
-    )
+        drawn = pictures.draw(scenes[start : start + 500], size=SIDE, generator=generator)
+        grids.append(encode(encoder, drawn).half())
+    waves = single_source.soundtrack(scenes, recordings, generator=generator)
+    return Clips(scenes, torch.cat(grids), extract_features(load_audio_encoder(), waves))
 
 
-def true_attention(scenes: Scenes, rows: int, *, side: int = SIDE) -> Tensor:
+def true_attention(scenes: Scenes, rows: int) -> Tensor:
     """Return the attention that is asked of a model: even over the box, (scenes, rows, rows)."""
-    covered = functional.adaptive_avg_pool2d(
-        ground_truth(scenes, side=side).float()[:, None], rows
-    )[:, 0]
+    boxes = single_source.ground_truth(scenes).float()
+    covered = functional.adaptive_avg_pool2d(boxes[:, None], rows)[:, 0]
     return covered / covered.sum(dim=(1, 2), keepdim=True)
 
 
-def alike(grids: Tensor, *, groups: int = ALIKE_GROUPS) -> Tensor:
-    """Sort pictures by how they look as a whole, without any label: k-means of the mean features.
-
-    Returns:
-        (pictures,) the number of each one's group.
-    """
-    whole = torch.cat([part.float().mean(dim=(2, 3)) for part in grids.split(500)])
-    whole = (whole - whole.mean(dim=0)) / whole.std(dim=0).clamp(min=1e-3)
-    with threadpool_limits(1):
-        return torch.as_tensor(KMeans(groups, n_init=3, random_state=0).fit_predict(whole)).long()
-
-
-class AlikeBatches:
-    """Pairs of picture and sound in batches whose pictures all look alike; and marked pictures.
+class ClipBatches:
+    """Batches of pairs, of clips whose box is known, or of both: 64 and 32 clips a step.
 
     Args:
         clips: what to learn from.
-        marked: indices of the clips whose box is known; empty: none.
-        pairs: whether the other clips are used; False is the fully supervised regime.
-        batch_size: pairs a batch; **marked_size**: marked clips a batch.
+        generator: draws the order.
+        marked: indices of the clips whose box is known; ``None``: none is.
+        pairs: whether pairs are used; False is the fully supervised regime.
+        group: (clips,) if given, all pairs of a batch are of one group.
+
+    Raises:
+        ValueError: there are neither pairs nor marked clips.
     """
 
     def __init__(
@@ -345,145 +263,94 @@ class AlikeBatches:
         generator: torch.Generator,
         marked: Tensor | None = None,
         pairs: bool = True,
-        groups: int = ALIKE_GROUPS,
-        batch_size: int = 64,
-        marked_size: int = 32,
+        group: Tensor | None = None,
     ) -> None:
-        if not pairs and (marked is None or not len(marked)):
+        self.marked = marked if marked is not None and len(marked) else None
+        if not pairs and self.marked is None:
             raise ValueError("there are neither pairs nor marked clips: give one of the two")
         self.clips, self.generator, self.pairs = clips, generator, pairs
-        self.batch_size, self.marked_size = batch_size, marked_size
-        self.group = alike(clips.grids, groups=groups) if pairs and groups > 1 else None
-        self.marked = marked if marked is not None and len(marked) else None
+        self.group = torch.zeros(len(clips.grids)).long() if group is None else group
         if self.marked is not None:
-            self.boxes = true_attention(clips.scenes[self.marked], clips.grids.shape[2])
+            self.truth = true_attention(clips.scenes[self.marked], clips.grids.shape[2])
 
     def __iter__(self) -> Iterator[dict[str, tuple[Tensor, ...]]]:
-        for chosen in self._shuffled() if self.pairs else range(len(self.clips.grids) // 64):
+        for chosen in self.order():
             batch = {}
             if self.pairs:
                 batch["pairs"] = (self.clips.grids[chosen], self.clips.audio[chosen])
             if self.marked is not None:
-                shape = (self.marked_size,)
-                some = torch.randint(len(self.marked), shape, generator=self.generator)
+                some = torch.randint(len(self.marked), (32,), generator=self.generator)
                 at = self.marked[some]
-                batch["marked"] = (self.clips.grids[at], self.clips.audio[at], self.boxes[some])
+                batch["marked"] = (self.clips.grids[at], self.clips.audio[at], self.truth[some])
             yield batch
 
-    def _shuffled(self) -> list[Tensor]:
-        """Return indices in batches, each of one group, in an order drawn anew."""
-        order = torch.randperm(len(self.clips.grids), generator=self.generator)
-        parts = [order] if self.group is None else [
-            order[self.group[order] == number] for number in self.group.unique()
-        ]  # fmt: skip
-        batches = [b for part in parts for b in part.split(self.batch_size) if len(b) > 7]
+    def order(self) -> list[Tensor]:
+        """Return the clips' indices in batches, each of one group, in an order drawn anew."""
+        mixed = torch.randperm(len(self.group), generator=self.generator)
+        parts = [mixed[self.group[mixed] == number] for number in self.group.unique()]
+        batches = [batch for part in parts for batch in part.split(64) if len(batch) > 1]
         again = torch.randperm(len(batches), generator=self.generator)
         return [batches[number] for number in again]
 
 
-def shuffled(clips: Clips, group: Tensor, *, generator: torch.Generator) -> Clips:
-    """Return clips with the sounds exchanged within each group: alike scenes, no synchrony."""
-    order = torch.arange(len(group))
-    for number in group.unique():
-        members = (group == number).nonzero()[:, 0]
-        order[members] = members[torch.randperm(len(members), generator=generator)]
-    return clips._replace(audio=clips.audio[order])
-
-
-def predict_maps(model: Localizer, grids: Tensor, sounds: Tensor, *, side: int = SIDE) -> Tensor:
-    """Return each picture's map for its sound, enlarged to the picture: (pictures, side, side)."""
-    batches = Batches((grids, sounds), batch_size=50)
-    return enlarge(predict(model, batches, lambda m, b: score_maps(*m(*b))), side)
-
-
-def map_for(
-    model: Localizer, clips: Clips, index: int, which: int, *, recordings: Recordings
-) -> tuple[Tensor, Tensor]:
-    """Let one object of a clip's scene sound; return the wave (time,) and the map."""
-    slot = clips.scenes.objects()[index][which].slot
-    scene = sounding(clips.scenes[index], torch.tensor([slot]))
-    wave = soundtrack(scene, recordings, generator=make_generator(index))
-    return wave[0], predict_maps(
-        model, clips.grids[[index]], extract_features(load_audio_encoder(), wave)
-    )[0]
-
-
-def enlarge(maps: Tensor, side: int) -> Tensor:
-    """Return maps (items, rows, columns) at a picture's size, bilinearly: a cell lies over its
-    pixels' middle."""
-    check_shape(maps, "items rows columns", name="maps")
-    options = {"size": (side, side), "mode": "bilinear", "align_corners": False}
-    return functional.interpolate(maps[:, None], **options)[:, 0]
-
-
-def centred(count: int, *, side: int = SIDE) -> Tensor:
-    """Return the maps of somebody who always points at the middle: (count, side, side)."""
-    away = torch.linspace(-1, 1, side).square()
-    return -(away[:, None] + away[None, :]).sqrt().expand(count, side, side)
-
-
-def scaled(maps: Tensor) -> Tensor:
-    """Return maps (items, rows, columns), each stretched to its own 0 to 1; a flat one is 0."""
-    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
-    return (maps - low) / (high - low).clamp(min=1e-12)
-
-
-def points_at(maps: Tensor, regions: Tensor) -> Tensor:
-    """Say of each map if its highest pixel lies in its region (items, rows, columns) bool."""
-    check_shape(maps, "items rows columns", name="maps")
-    check_shape(regions, "items rows columns", name="regions")
-    if maps.shape != regions.shape:
-        raise ValueError(f"maps have shape {tuple(maps.shape)}, regions {tuple(regions.shape)}")
-    return regions.flatten(1).gather(1, maps.flatten(1).argmax(dim=1, keepdim=True))[:, 0]
-
-
 def train(
-    model: Localizer,
-    batches: AlikeBatches,
-    *,
-    steps: int,
-    generator: torch.Generator,
-    unsupervised: Unsupervised = contrastive_loss,
-    learning_rate: float = 1e-3,
-    progress: bool = True,
-) -> History:
-    """Train a localizer; which regime it is, the batches say."""
-    model.standardise(batches.clips.grids, batches.clips.audio)
-    return fit(
-        model,
-        batches,
-        lambda model, batch: loss(model, batch, unsupervised=unsupervised),
-        generator=generator,
-        steps=steps,
-        learning_rate=learning_rate,
-        schedule=lambda done: 1 - 0.95 * done,
-        progress=progress,
-    )
-
-
-def learn(
     clips: Clips,
     *,
     seed: int,
     steps: int = STEPS,
-    unsupervised: Unsupervised = contrastive_loss,
-    temperature: float = LocalizerConfig.temperature,
+    unsupervised: Unsupervised = unsupervised_loss,
     progress: bool = True,
-    **how,
-) -> Localizer:
-    """Return a localizer trained from the first weights of ``seed``.
+    **regime,
+) -> tuple[Localizer, History]:
+    """Return a localizer trained from the first weights of ``seed``, and the run's history.
 
     Args:
-        how: further arguments of ``AlikeBatches``, such as which clips are marked.
+        regime: further arguments of ``ClipBatches``, such as which clips are marked.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = Localizer(LocalizerConfig(temperature=temperature))
+        sizes = LocalizerConfig(clips.grids.shape[1], clips.audio.shape[1])
+        model = Localizer(sizes)
+    model.cells.learn(clips.grids[:500])
+    model.sounds.learn(clips.audio)
     generator = make_generator(seed)
-    batches = AlikeBatches(clips, generator=generator, **how)
-    options = {"steps": steps, "unsupervised": unsupervised, "progress": progress}
-    train(model, batches, generator=generator, **options)
-    return model
+    history = fit(
+        model,
+        ClipBatches(clips, generator=generator, **regime),
+        lambda model, batch: loss(model, batch, unsupervised=unsupervised),
+        generator=generator,
+        steps=steps,
+        learning_rate=1e-3,
+        schedule=lambda done: 1 - 0.95 * done,
+        progress=progress,
+    )
+    return model, history
+
+
+def load_localizer() -> Localizer:
+    """Return the paper's unsupervised model after its longer training, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: the weights are not there; the error says how to make them.
+    """
+    if not WEIGHTS.is_file():
+        raise FileNotFoundError(f"{WEIGHTS} is not there: make weights trains it")
+    model = Localizer()
+    model.load_state_dict({key: value.float() for key, value in load_file(WEIGHTS).items()})
+    return model.eval()
+
+
+def predict_maps(model: Localizer, grids: Tensor, sounds: Tensor, *, side: int = SIDE) -> Tensor:
+    """Return each picture's scores for its sound, enlarged: (pictures, side, side)."""
+    batches = Batches((grids, sounds), batch_size=100)
+    return enlarge(predict(model, batches, lambda m, b: m(*b).scores), side)
+
+
+def enlarge(maps: Tensor, side: int) -> Tensor:
+    """Return maps (items, rows, columns) at a picture's size, bilinearly."""
+    check_shape(maps, "items rows columns", name="maps")
+    options = {"size": (side, side), "mode": "bilinear", "align_corners": False}
+    return functional.interpolate(maps[:, None], **options)[:, 0]
 
 
 class EvaluationSet(NamedTuple):
@@ -492,75 +359,80 @@ class EvaluationSet(NamedTuple):
     clips: Clips
     boxes: Tensor  # (clips, side, side) bool: the sounding object
     agreed: Tensor  # (clips, side, side) in 0 to 1: what three annotators make of it
+    loudness: Tensor  # (clips,) of the sounding object over ambience and noise, in dB
     other: Scenes  # another object of the same picture sounds
     other_audio: Tensor
     other_boxes: Tensor
     absent_audio: Tensor  # a category that is not in the picture sounds instead
 
 
-class Maps(NamedTuple):
-    """Attention maps for a test set, each (clips, side, side)."""
-
-    own: Tensor
-    other: Tensor  # when another object sounds
-    off: Tensor  # when something outside the picture sounds
-
-
 def make_evaluation_set(
     count: int, *, recordings: Recordings, generator: torch.Generator
 ) -> EvaluationSet:
     """Make a test set; ``recordings`` should be others than those of training."""
-    clips, audio_encoder = (
+    clips, encoder = (
         make_clips(count, recordings=recordings, generator=generator),
         load_audio_encoder(),
     )
-    other = switch_source(clips.scenes, generator=generator)
-    off = absent_categories(clips.scenes, generator=generator)
+    scenes = clips.scenes
+    other = single_source.switch_source(scenes, generator=generator)
+    absent = single_source.absent_categories(scenes, generator=generator)
+    seed = int(torch.randint(2**31, (), generator=generator))
+
+    def mix(scenes: Scenes, recordings: Recordings = recordings, **what) -> Tensor:
+        same = make_generator(seed)  # the same ambience and noise for all
+        return single_source.soundtrack(scenes, recordings, generator=same, **what)
+
+    wave = mix(scenes)
+    rest = mix(scenes, recordings._replace(sounds=torch.zeros_like(recordings.sounds)))
+    power = [part.square().mean(dim=1) for part in (wave - rest, rest)]
     return EvaluationSet(
-        clips,
-        ground_truth(clips.scenes),
-        consensus(clips.scenes, generator=generator),
+        clips._replace(audio=extract_features(encoder, wave)),
+        single_source.ground_truth(scenes),
+        single_source.consensus(scenes, generator=generator),
+        10 * (power[0] / power[1]).log10(),
         other,
-        audio_features(audio_encoder, other, recordings, generator=generator),
-        ground_truth(other),
-        audio_features(
-            audio_encoder, clips.scenes, recordings, generator=generator, categories=off
-        ),
+        extract_features(encoder, mix(other)),
+        single_source.ground_truth(other),
+        extract_features(encoder, mix(scenes, categories=absent)),
     )
 
 
-def answer(model: Localizer, test_set: EvaluationSet) -> Maps:
-    """Return a model's maps."""
+class Maps(NamedTuple):
+    """Maps for a test set, each (clips, side, side)."""
+
+    own: Tensor
+    other: Tensor  # when another object sounds
+    absent: Tensor  # when something outside the picture sounds
+
+
+def answer(model: Localizer, test_set: EvaluationSet, *, deaf: bool = False) -> Maps:
+    """Return a model's maps; ``deaf``: it gets the same sound, all zeros, everywhere."""
     audio = (test_set.clips.audio, test_set.other_audio, test_set.absent_audio)
-    return Maps(*(predict_maps(model, test_set.clips.grids, sounds) for sounds in audio))
+    heard = [torch.zeros_like(sounds) if deaf else sounds for sounds in audio]
+    return Maps(*(predict_maps(model, test_set.clips.grids, sounds) for sounds in heard))
 
 
-def saliency(model: Localizer, grids: Tensor, bank: Tensor) -> Tensor:
-    """Return where a model would attend if any sound of a bank were played: the picture alone.
-
-    Args:
-        bank: (sounds, features) of other clips; of each cell's scores the highest counts.
-    """
-
-    def highest(model: Localizer, grids: Tensor) -> Tensor:
-        embedded = model(grids, bank)
-        return torch.einsum("bdrc,sd->bsrc", embedded.cells, embedded.audio).amax(dim=1)
-
-    return enlarge(predict(model, Batches(grids, batch_size=50), highest), SIDE)
+def centre_box(count: int, *, side: int = SIDE) -> Tensor:
+    """Return maps whose level sets are squares around the picture's middle: (count, side, side)."""
+    away = torch.linspace(-1, 1, side).abs()
+    return 1 - torch.maximum(away[:, None], away[None, :]).expand(count, side, side)
 
 
-def baselines(
-    model: Localizer, test_set: EvaluationSet, bank: Tensor, *, seed: int
-) -> dict[str, Maps]:
-    """Return the maps of a guess, of the picture's middle, and of the picture without sound."""
-    count, rows = len(test_set.boxes), test_set.clips.grids.shape[2]
-    noise = torch.rand(3, count, rows, rows, generator=make_generator(seed))
-    salient = saliency(model, test_set.clips.grids, bank)
-    return {
-        "random": Maps(*(enlarge(part, SIDE) for part in noise)),
-        "centre": Maps(*[centred(count)] * 3),
-        "saliency, no sound": Maps(salient, salient, salient),
-    }
+def scaled(maps: Tensor) -> Tensor:
+    """Return maps (items, rows, columns), each stretched to its own 0 to 1; a flat one is 0."""
+    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
+    return (maps - low) / torch.where(high > low, high - low, 1)
+
+
+def points_at(maps: Tensor, regions: Tensor) -> Tensor:
+    """Say of each map if its highest pixel lies in its region (items, rows, columns) bool."""
+    check_shape(maps, "items rows columns", name="maps")
+    if maps.shape != regions.shape:
+        raise ValueError(
+            f"maps have shape {tuple(maps.shape)}, regions {tuple(regions.shape)}: enlarge the maps"
+        )
+    return regions.flatten(1).gather(1, maps.flatten(1).argmax(dim=1, keepdim=True))[:, 0]
 
 
 def best_threshold(maps: Tensor, agreed: Tensor) -> float:
@@ -578,11 +450,11 @@ def grade(maps: Maps, test_set: EvaluationSet, *, threshold: float) -> dict[str,
     """Return all measures: "pointing", "cIoU@0.5", "AUC", "moves", "off-screen".
 
     *moves* is the share of pictures where the highest pixel lies in another object's box when that
-    one sounds; *off-screen* the chance that a map's peak is higher for a sound out of the picture
-    than for one from outside, ties counted half.
+    one sounds; *off-screen* the chance that a map's peak is lower for a sound from outside the
+    picture than for one from inside, ties counted half.
     """
     ious = consensus_iou(scaled(maps.own), test_set.agreed, threshold=threshold)
-    inside, outside = maps.own.amax(dim=(1, 2)), maps.off.amax(dim=(1, 2))
+    inside, outside = maps.own.amax(dim=(1, 2)), maps.absent.amax(dim=(1, 2))
     labels = [1] * len(inside) + [0] * len(outside)
     return {
         "pointing": float(points_at(maps.own, test_set.boxes).double().mean()),
