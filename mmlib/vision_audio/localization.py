@@ -40,6 +40,7 @@ from mmlib.world.scenes import Scenes
 from mmlib.world.single_source import SIDE, Recordings
 
 STEPS = 600  # of training, the same for every system
+LONG_STEPS = 5000  # of the weights that ship
 WEIGHTS = Path(__file__).parent / "weights" / "localization.safetensors"
 Unsupervised = Callable[[nn.Module, tuple[Tensor, Tensor]], Tensor]
 
