@@ -42,7 +42,7 @@ def data(seed: int) -> tuple[Clips, EvaluationSet, EvaluationSet]:
 def regimes(clips: Clips, seed: int) -> dict[str, dict]:
     """Return how each trained system is trained; all take the same number of steps."""
     order = torch.randperm(len(clips.grids), generator=make_generator(7000 + seed))
-    group, tenth = loc.look_alike(clips.grids), order[: len(order) // 10]
+    group, tenth = loc.appearance_groups(clips.grids), order[: len(order) // 10]
     contrastive = {"unsupervised": loc.contrastive_loss}
     return {
         "saliency, no sound": {"marked": order, "pairs": False},

@@ -3,8 +3,8 @@
 Built in notebooks/vision_audio/05_localization.ipynb. Source: Senocak, Oh, Kim, Yang & Kweon,
 "Learning to Localize Sound Source in Visual Scenes", CVPR 2018, and the authors' released program.
 Theirs are VGG-16 and SoundNet with 512 and 1,000 features; ours are the book's two frozen encoders
-with 128 and 192, whose features are standardised first. ``contrastive_loss`` and ``look_alike``
-are this book's additions.
+with 128 and 192, whose features are standardised first. ``contrastive_loss`` and
+``appearance_groups`` are this book's additions.
 
 Shapes: grids are (batch, features, rows, columns), sounds (batch, audio features), scores and
 attention (batch, rows, columns).
@@ -204,7 +204,7 @@ def contrastive_loss(model: Localizer, batch: tuple[Tensor, Tensor]) -> Tensor:
     return (functional.cross_entropy(pairs, own) + functional.cross_entropy(pairs.T, own)) / 2
 
 
-def look_alike(grids: Tensor, *, groups: int = 10) -> Tensor:
+def appearance_groups(grids: Tensor, *, groups: int = 10) -> Tensor:
     """Sort pictures by how they look as a whole: k-means of their standardised mean features.
 
     Returns:

@@ -234,7 +234,7 @@ def test_pictures_that_look_alike_share_a_group_whatever_their_scale():
     grids = base.repeat(10, 1)[:, :, None, None] + 0.1 * numbers(30, 12, 4, 4)
     grids[:, 5] = 7.0  # a constant feature
     for scale in (1, 1e-6):
-        found = loc.look_alike(scale * grids, groups=3)
+        found = loc.appearance_groups(scale * grids, groups=3)
         for number in range(3):
             assert len(found[torch.arange(30) % 3 == number].unique()) == 1
         assert len(found.unique()) == 3
