@@ -12,11 +12,9 @@ attention (batch, rows, columns).
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import load_file
 from sklearn.cluster import KMeans
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
@@ -40,8 +38,6 @@ from mmlib.world.scenes import Scenes
 from mmlib.world.single_source import SIDE, Recordings
 
 STEPS = 600  # of training, the same for every system
-LONG_STEPS = 5000  # of the weights that ship
-WEIGHTS = Path(__file__).parent / "weights" / "localization.safetensors"
 Unsupervised = Callable[[nn.Module, tuple[Tensor, Tensor]], Tensor]
 
 
@@ -326,19 +322,6 @@ def train(
         progress=progress,
     )
     return model, history
-
-
-def load_localizer() -> Localizer:
-    """Return the paper's unsupervised model after its longer training, in evaluation mode.
-
-    Raises:
-        FileNotFoundError: the weights are not there; the error says how to make them.
-    """
-    if not WEIGHTS.is_file():
-        raise FileNotFoundError(f"{WEIGHTS} is not there: make weights trains it")
-    model = Localizer()
-    model.load_state_dict({key: value.float() for key, value in load_file(WEIGHTS).items()})
-    return model.eval()
 
 
 def predict_maps(model: Localizer, grids: Tensor, sounds: Tensor, *, side: int = SIDE) -> Tensor:
