@@ -1,10 +1,10 @@
 """Train what ships with mmlib: make weights, or python tools/weights.py image audio attention film
 
 Writes, in half precision, to the folder weights of the part of mmlib that uses them: the encoders;
-the models for questions that need longer than their page; SoundNet's teachers. For the encoders and
-the teachers report.json says what was measured on new scenes, and the files' SHA-256. An encoder's
-run that was broken off goes on where it was. The same seeds on the same machine give the same
-weights; elsewhere they come out as good, not equal.
+the captioner and the models for questions, trained for longer than on their page; SoundNet's
+teachers. For the encoders and the teachers report.json says what was measured on new scenes, and
+the files' SHA-256. An encoder's run that was broken off goes on where it was. The same seeds on the
+same machine give the same weights; elsewhere they come out as good, not equal.
 """
 
 import argparse
@@ -23,14 +23,15 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 
 from mmlib.data.batches import Batches
+from mmlib.data.captions import CaptionBatches, caption_vocabulary, encode_captions
 from mmlib.data.visual_questions import question_vocabulary
 from mmlib.files import written_whole
 from mmlib.foundations import pretraining
 from mmlib.runtime import make_generator
 from mmlib.training import fit, predict
 from mmlib.vision_audio import soundnet
-from mmlib.vision_text import vqa
-from mmlib.world import pictures, sampling, sounds
+from mmlib.vision_text import attention, vqa
+from mmlib.world import pictures, sampling, sounds, words
 from mmlib.world.scenes import Scenes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +42,7 @@ SECONDS = 1.0  # of sound in a clip
 
 # Questions for the longer training: half of them about relations, which are hard to learn.
 VQA_TYPES = ("existence", "colour", "count", "comparison", "time", *["relation"] * 8)
+CAPTIONED, CAPTION_STEPS = 12_000, 1600  # scenes, five captions each; batches of 32
 VQA_SCENES, VQA_STEPS = 40_000, {"attention": 3000, "film": 5000}
 
 
@@ -249,13 +251,52 @@ def ship_teachers() -> None:
         write_report(soundnet.WEIGHTS, name, data, steps * 64, {"accuracy": accuracy})
 
 
+def ship_captioner() -> None:
+    """Train the decoder with soft attention as its page shows, for longer; write its weights."""
+    generator = make_generator(13)
+    scenes = sampling.sample_scenes(CAPTIONED, generator=generator, slots=3, split="train")
+    grids = pretraining.encode(pretraining.load_image_encoder(), draw(scenes, generator))
+    options = {"forms": ("inventory",), "left_to_right": True, "generator": generator}
+    texts = [text.split() for some in words.captions(scenes, **options) for text in some]
+    vocabulary = caption_vocabulary(texts)
+    owner = torch.arange(CAPTIONED).repeat_interleave(5)
+    batches = CaptionBatches(
+        grids, encode_captions(texts, vocabulary), owner, batch_size=32, pool=20,
+        generator=make_generator(1),
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = attention.AttentionDecoder(attention.AttentionConfig(len(vocabulary)))
+    start = time.process_time()
+    fit(
+        model,
+        batches,
+        attention.attention_loss,
+        generator=make_generator(2),
+        steps=CAPTION_STEPS,
+        learning_rate=6e-3,
+        schedule=lambda done: min(1, 20 * done + 0.05) * (1 - done),
+    )
+    minutes = (time.process_time() - start) / 60
+    save_file(
+        {
+            key: value.half().contiguous() if value.is_floating_point() else value
+            for key, value in model.state_dict().items()
+        },
+        attention.WEIGHTS,
+        metadata={"words": " ".join(vocabulary.words), "minutes": f"{minutes:.1f}"},
+    )
+
+
 def main() -> None:
-    known = [*RECIPES, *vqa.SHIPPED, "teachers"]
+    known = [*RECIPES, "soft_attention", *vqa.SHIPPED, "teachers"]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=known, choices=[[], *known])
     for name in parser.parse_args().names:
         if name in vqa.SHIPPED:
             ship_vqa(name)
+        elif name == "soft_attention":
+            ship_captioner()
         elif name == "teachers":
             ship_teachers()
         else:

@@ -1,120 +1,47 @@
-"""Show, attend and tell: a caption written word by word, attending to the picture before each.
+"""Show, attend and tell: before each word the decoder attends to the picture again.
 
-Book: ``notebooks/vision_text/06_attention``. Source: Xu et al., "Show, Attend and Tell: Neural
-Image Caption Generation with Visual Attention", ICML 2015; equations cited as X15. The scores come
-from a small network of two layers, as in Bahdanau et al., ICLR 2015.
+Chapter: notebooks/vision_text/06_attention. Paper: K. Xu et al., "Show, Attend and Tell: Neural
+Image Caption Generation with Visual Attention", ICML 2015; its equations are cited as X15. The
+scores are those of Bahdanau et al., ICLR 2015.
 
-The picture is a grid of features, one vector a cell (its *annotation*). Before each word the
-decoder gives every cell a weight, all of one picture summing to one: its *attention map*. The
-*context vector* is the weighted sum of the annotations. That is soft attention, and everything in
-it has a derivative. Hard attention draws one cell from the map instead, and needs REINFORCE.
+The picture is a grid of features from a frozen image encoder, (batch, features, rows, columns); the
+vectors of its cells are the *annotations*, (batch, cells, features). Before each word a softmax
+over the cells gives the *attention weights* α, (batch, cells). The *context vector* is the sum of
+the annotations weighted by α (soft attention), or the annotation of one cell, drawn with the
+probabilities α (hard attention).
 
-Six things are not in the paper; each can be switched off. A sum over cells forgets where they
-lie, so each annotation also holds its cell's *coordinates*. A softmax weighs and does not count, so
-it also holds the *feature norm* of the cell and the *self-similarity* of the picture there, how
-like the cell is to the one most like it elsewhere. The *position history*, the coordinates of the
-last context vectors, has a short way to the next word, through one hidden layer: *left of* is the
-sign of a difference of two of them, *behind* needs a difference that is small, and through the LSTM
-both are learned far too slowly. With *coverage* the decoder can attend less, or more, to what it
-has spoken of already; what that is, each word settles by Bayes' rule: before *a blue* it may have
-attended to a dog and a bell that are both blue, and *dog* leaves the dog. And in X15 (eq. 1 and 4)
-the query of word t knows the state h_{t-1}, which has read the words up to t - 2 only: here it also
-knows word t - 1, the *last-word query*.
+Different from the paper: annotations are standardised and the encoder is small and stays frozen; no
+dropout; the loss is divided by the number of words. Two additions that are not in the paper stand
+together below: ``add_coordinates`` and ``LastWordDecoder``.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn.functional import cross_entropy
 
 from mmlib.data.captions import PAD, START
-from mmlib.shapes import check_floating, check_shape, check_whole
-from mmlib.vision_text.captioning import Picture
+from mmlib.data.vocabulary import Vocabulary
+from mmlib.shapes import check_floating, check_shape
+from mmlib.vision_text.captioning import Picture, State
 
-SHARP = 3.0  # on the learned weights of the scores, so that maps grow sharp sooner
-Selection = Callable[[Tensor], Tensor]  # maps → how much each cell is used
-CONSTANT = slice(2, 5)  # the parts of a State that come from the picture and never change
-
-
-class State(NamedTuple):
-    """What the decoder carries from word to word; the first axis of all is ``batch``."""
-
-    hidden: Tensor  # (batch, hidden)
-    cell: Tensor  # (batch, hidden), the LSTM's memory
-    annotations: Tensor  # (batch, cells, features), the picture
-    keys: Tensor  # (batch, cells, attention), twice its part of the scores, computed once
-    traits: Tensor  # (batch, cells, traits), what a word is held against, computed once
-    history: Tensor  # (batch, 2 · (history + 1)), where the last maps lay, the newest first
-    past: Tensor  # (batch, cells), how much each cell was spoken of so far
-    map: Tensor  # (batch, cells), the last attention map
+WEIGHTS = Path(__file__).parent / "weights" / "soft_attention.safetensors"
+Selection = Callable[[Tensor], Tensor]  # α (batch, cells) → the weights that are used, same shape
 
 
-class Unrolled(NamedTuple):
-    """What went on in teacher forcing; ``time`` counts the words to be guessed, END included."""
-
-    hidden: Tensor  # (batch, time, hidden): all of this is 0 where there is no word
-    seen: Tensor  # (batch, time, features), the gated context vector
-    history: Tensor  # (batch, time, 2 · (history + 1))
-    maps: Tensor  # (batch, time, cells)
-    used: Tensor  # (batch, time, cells): the maps, or what the decoder's ``select`` made of them
-
-
-@dataclass(frozen=True)
-class AttentionConfig:
-    """The size and the parts of an ``AttentionDecoder``."""
-
-    vocab: int  # words it can say, with those that begin, end and fill captions
-    features: int = 128  # of a cell of the picture's grid
-    embedding: int = 96  # of a word
-    hidden: int = 160  # of the LSTM
-    attention: int = 32  # hidden units of the network that scores cells
-    coordinates: bool = True  # each cell also knows where it lies
-    history: int = 4  # earlier context vectors whose coordinates help to choose the word
-    history_units: int = 48  # hidden units between the history and the words
-    self_similarity: bool = True  # each cell also knows its feature norm and its likeness elsewhere
-    coverage: bool = True  # what was spoken of before attracts attention, or repels it
-    traits: int = 16  # of a cell, by which a word settles what it speaks of; needs coverage
-    last_word_query: bool = True  # the last word is part of the query; in X15 only the state is
-    gate: bool = True  # X15 section 4.2.1: β, how much the picture counts at all
-
-    def __post_init__(self) -> None:
-        for name in ("vocab", "features", "embedding", "hidden", "attention", "history_units"):
-            object.__setattr__(self, name, check_whole(getattr(self, name), name=name))
-        for name in ("history", "traits"):
-            object.__setattr__(self, name, check_whole(getattr(self, name), name=name, least=0))
-
-    @property
-    def offered(self) -> int:
-        """How many numbers an annotation has: features, norm and likeness, coordinates."""
-        return self.features + 2 * self.self_similarity + 2 * self.coordinates
-
-    @property
-    def asked(self) -> int:
-        """How many numbers say where to attend and how much: the query, γ and β."""
-        return self.attention + self.coverage + 1
-
-    @property
-    def settled(self) -> int:
-        """By how many traits a word is held against a cell."""
-        return self.traits if self.coverage else 0
-
-    @property
-    def positions(self) -> int:
-        """How many maps are remembered with their coordinates, the current one included."""
-        return self.history + 1 if self.coordinates and self.history else 0
-
-
-def additive_scores(keys: Tensor, query: Tensor, weights: Tensor) -> Tensor:
+def additive_scores(keys: Tensor, query: Tensor, w: Tensor) -> Tensor:
     """Return the score of every cell, e_i = w · tanh(key_i + query) (X15 eq. 4).
 
     Args:
-        keys: (pictures, cells, attention), what each cell offers.
-        query: (batch, attention), what the decoder looks for; batch is a multiple of pictures,
-            where several sentences are written about each, those of one picture together.
-        weights: (attention,), w.
+        keys: (batch, cells, attention), what each annotation offers.
+        query: (batch, attention), what the decoder looks for.
+        w: (attention,).
 
     Returns:
         (batch, cells).
@@ -122,414 +49,243 @@ def additive_scores(keys: Tensor, query: Tensor, weights: Tensor) -> Tensor:
     Raises:
         ValueError: the shapes do not fit.
     """
-    sizes = check_shape(keys, "pictures cells attention", name="keys")
-    check_shape(query, f"batch {sizes['attention']}", name="query")
-    check_shape(weights, str(sizes["attention"]), name="weights")
-    return _scores_of_doubled(2 * keys, 2 * query, weights)
-
-
-def _scores_of_doubled(keys: Tensor, query: Tensor, weights: Tensor) -> Tensor:
-    """Return ``additive_scores``, given twice the keys and twice the query.
-
-    tanh(x) = 2 σ(2x) - 1, and torch computes σ several times as fast as tanh. Keys are doubled once
-    a picture, not once a word.
-    """
-    compared = keys[:, None] + _by_picture(query, len(keys))[:, :, None]
-    compared = compared.sigmoid_()  # (pictures, sentences, cells, attention)
-    return (compared @ (2 * weights) - weights.sum()).flatten(0, 1)
+    sizes = check_shape(keys, "batch cells attention", name="keys")
+    check_shape(query, f"{sizes['batch']} {sizes['attention']}", name="query")
+    check_shape(w, str(sizes["attention"]), name="w")
+    return torch.tanh(keys + query[:, None]) @ w
 
 
 def context_vector(annotations: Tensor, weights: Tensor) -> Tensor:
-    """Return Σ_i α_i annotation_i, the weighted sum over the cells (X15 eq. 13).
+    """Return Σ_i α_i a_i, (batch, features) (X15 eq. 13; with a single weight of 1, eq. 9).
 
     Args:
-        annotations: (pictures, cells, features).
-        weights: (batch, cells), a softmax of scores (X15 eq. 5), or 1 for one cell; batch is a
-            multiple of pictures, as in ``additive_scores``.
-
-    Returns:
-        (batch, features).
+        annotations: (batch, cells, features).
+        weights: (batch, cells), α.
 
     Raises:
         ValueError: the shapes do not fit.
     """
-    sizes = check_shape(annotations, "pictures cells features", name="annotations")
-    check_shape(weights, f"batch {sizes['cells']}", name="weights")
-    return torch.bmm(_by_picture(weights, len(annotations)), annotations).flatten(0, 1)
+    sizes = check_shape(annotations, "batch cells features", name="annotations")
+    check_shape(weights, f"{sizes['batch']} {sizes['cells']}", name="weights")
+    return (weights[:, None] @ annotations)[:, 0]
 
 
-def posterior(maps: Tensor, fits: Tensor) -> Tensor:
-    """Return what was spoken of, by Bayes' rule: p_i = map_i exp(fit_i) / Σ_j map_j exp(fit_j).
+@dataclass(frozen=True)
+class AttentionConfig:
+    """The sizes of an ``AttentionDecoder``."""
 
-    The map is the prior: where the decoder looked before it chose a word. exp(fit) is the word's
-    likelihood, up to a factor: how well it suits each cell.
-
-    Args:
-        maps: (batch, cells), each summing to one, or all 0 where nothing was said.
-        fits: (batch, cells).
-
-    Returns:
-        (batch, cells), each summing to one; all 0 where the map is.
-
-    Raises:
-        ValueError: the shapes do not fit.
-    """
-    sizes = check_shape(maps, "batch cells", name="maps")
-    check_shape(fits, f"{sizes['batch']} {sizes['cells']}", name="fits")
-    joint = maps * (fits - fits.amax(dim=1, keepdim=True)).exp()
-    return joint / joint.sum(dim=1, keepdim=True).clamp(min=1e-12)
+    vocab: int  # K, words it can write, markers included
+    features: int = 128  # D, of an annotation
+    embedding: int = 128  # m, of a word
+    hidden: int = 256  # n, units of the LSTM
+    attention: int = 128  # hidden units of the network that gives scores
 
 
-def _by_picture(rows: Tensor, pictures: int) -> Tensor:
-    """Return rows (batch, size) as (pictures, sentences, size)."""
-    if len(rows) % pictures:
-        raise ValueError(
-            f"there are {len(rows)} sentences and {pictures} pictures: give each picture as many"
-        )
-    return rows.unflatten(0, (pictures, -1))
+class Unrolled(NamedTuple):
+    """What came out of teacher forcing; ``time`` counts the words to be guessed."""
 
-
-def doubly_stochastic(maps: Tensor) -> Tensor:
-    """Return Σ_i (1 - Σ_t map_ti)², averaged over the batch: every cell deserves some attention.
-
-    Each map sums to one over the cells; this asks the maps of a caption to sum to about one over
-    time too (X15 eq. 14, without its λ).
-
-    Args:
-        maps: (batch, time, cells), 0 where there is no word.
-    """
-    check_shape(maps, "batch time cells", name="maps")
-    return (1 - maps.sum(dim=1)).square().sum(dim=1).mean()
-
-
-def coordinates(rows: int, columns: int) -> Tensor:
-    """Return where the cells of a grid lie, (rows · columns, 2): across and down from the middle.
-
-    The unit is one cell: then a step to the next cell weighs as much as a feature, whose variance
-    over a cell is 1. With coordinates from -1 to 1 positions are learned far too slowly.
-    """
-    across = torch.arange(columns) - (columns - 1) / 2
-    down = torch.arange(rows) - (rows - 1) / 2
-    return torch.stack([across.repeat(rows), down.repeat_interleave(columns)], dim=1)
-
-
-def feature_norm(annotations: Tensor) -> Tensor:
-    """Return by how much each annotation is longer than the median of its picture, at least 0.
-
-    (Where more than half of a picture is nearly empty, half of the mean replaces the median.)
-
-    Where there is nothing but sky or grass, annotations have about the same length; where an
-    object is, more of the encoder's features respond.
-
-    Args:
-        annotations: (batch, cells, features), as the image encoder gives them.
-
-    Returns:
-        (batch, cells): 0 for a cell that is not longer, 1 for one twice as long.
-    """
-    length = annotations.norm(dim=2)
-    usual = torch.maximum(length.median(dim=1).values, length.mean(dim=1) / 2)[:, None]
-    return (length / usual.clamp(min=1e-12) - 1).clamp(min=0)
-
-
-def likeness(annotations: Tensor, *, rows: int, columns: int) -> Tensor:
-    """Return how like each annotation is to the one most like it that is not of a neighbour.
-
-    The context vector of two objects that are alike is that of one of them: a softmax
-    weighs, it does not count (Zhang et al., ICLR 2018). This compares all cells with each other,
-    once a picture, and so knows of the other.
-
-    Args:
-        annotations: (batch, rows · columns, features).
-
-    Returns:
-        (batch, cells), max cos⁴ over all cells that do not touch this one, 0 to 1. The fourth power
-        leaves little of two objects that agree in category or colour only.
-    """
-    where = coordinates(rows, columns).to(annotations)
-    near = (where[:, None] - where).abs().amax(dim=2) <= 1
-    unit = functional.normalize(annotations, dim=2)
-    alike = (unit @ unit.mT).clamp(min=0).masked_fill(near, 0)  # (batch, cells, cells)
-    return alike.amax(dim=2) ** 4
+    logits: Tensor  # (batch, time, vocab)
+    weights: Tensor  # (batch, time, cells), α
+    selected: Tensor  # (batch, time, cells), the weights that were used
 
 
 class AttentionDecoder(nn.Module):
-    """Writes captions, attending to the grid of a picture's features before each word (X15).
+    """A ``captioning.Decoder`` that attends to the annotations before each word (X15 section 3).
 
-    It follows the protocol of ``captioning``: ``start``, ``step`` and the call with whole captions,
-    so that everything there that writes or scores captions works with it.
+    Its state is h and c of the LSTM, the last α, and the weights that were used.
 
     Args:
-        select: makes of a map how much each cell is used, such as ``sample_cell(generator)`` or
-            ``argmax_cell``; None takes the map itself, which is soft attention. It may be set
-            anew at any time.
+        select: φ of X15 eq. 6, as the weights that it gives the annotations. None uses α itself,
+            which is soft attention; ``sample_cell(generator)`` is hard attention.
     """
 
     def __init__(self, config: AttentionConfig, *, select: Selection | None = None) -> None:
         super().__init__()
         self.config, self.select = config, select
-        hidden, offered = config.hidden, config.offered
-        read = 2 * (config.features + 2) if config.self_similarity else config.features
-        self.begin = nn.Linear(read, 2 * hidden)
-        self.key = nn.Linear(offered, config.attention)
-        self.score = nn.Linear(config.attention, 1, bias=False)
-        # one product serves the LSTM's gates, the query, γ and β: all of them read the last state
-        self.from_hidden = nn.Linear(hidden, 4 * hidden + config.asked)
-        with torch.no_grad():
-            self.from_hidden.bias[hidden : 2 * hidden] += 1  # at first, remember
-        self.embedding = nn.Embedding(config.vocab, config.embedding)
-        if config.settled:
-            self.trait = nn.Linear(config.features, config.settled)
-        heard = config.asked * config.last_word_query + config.settled
-        self.from_word = nn.Linear(config.embedding, 4 * hidden + heard, bias=False)
-        with torch.no_grad():  # at first, a word suits every cell alike
-            self.from_word.weight[len(self.from_word.weight) - config.settled :] = 0
-        self.from_context = nn.Linear(offered, 4 * hidden, bias=False)
-        # X15 eq. 7, with a tanh: the next word from the last one, the state and the context vector
-        self.word_says = nn.Linear(config.embedding, config.embedding, bias=False)
-        self.state_says = nn.Linear(hidden, config.embedding)
-        self.context_says = nn.Linear(offered, config.embedding, bias=False)
-        self.out = nn.Linear(config.embedding, config.vocab)
-        if config.positions:
-            self.history_says = nn.Sequential(
-                nn.Linear(2 * config.positions, config.history_units),
-                nn.ReLU(),
-                nn.Linear(config.history_units, config.vocab, bias=False),
-            )
+        features, embedding, hidden = config.features, config.embedding, config.hidden
+        self.norm = nn.BatchNorm1d(features, affine=False)  # each feature: mean 0, variance 1
+        self.initial_h = nn.Linear(features, hidden)  # f_init,h
+        self.initial_c = nn.Linear(features, hidden)  # f_init,c
+        self.embed = nn.Embedding(config.vocab, embedding, padding_idx=PAD)  # E
+        self.key = nn.Linear(features, config.attention)
+        self.query = nn.Linear(hidden, config.attention, bias=False)
+        self.score = nn.Linear(config.attention, 1, bias=False)  # w
+        self.gate = nn.Linear(hidden, 1)  # f_β
+        self.lstm = nn.LSTMCell(embedding + features, hidden)
+        self.from_h = nn.Linear(hidden, embedding, bias=False)  # L_h
+        self.from_z = nn.Linear(features, embedding, bias=False)  # L_z
+        self.output = nn.Linear(embedding, config.vocab)  # L_o
 
-    def start(self, pictures: Tensor) -> tuple[Picture, tuple[Tensor, ...]]:
-        """Take in the pictures; see ``captioning.Decoder`` and ``begin_state``."""
-        state = self.begin_state(pictures)
-        return state[CONSTANT], state[:2] + state[5:]
-
-    def begin_state(self, pictures: Tensor) -> State:
-        """Take in pictures (batch, features, rows, columns), grids of features.
-
-        Everything that needs the picture alone is computed here, once. The LSTM begins with what
-        the mean annotation says (X15 section 3.1.2) and, with ``self_similarity``, a mean that
-        weights a cell by its norm.
+    def start(self, pictures: Tensor) -> tuple[Picture, State]:
+        """Take in pictures (batch, features, rows, columns): annotations and keys, first state.
 
         Raises:
-            ValueError, TypeError: the shape or the type is another.
+            ValueError, TypeError: the shape or the type of the pictures is another.
         """
-        axes = f"batch {self.config.features} rows columns"
-        sizes = check_shape(pictures, axes, name="pictures")
+        check_shape(pictures, f"batch {self.config.features} rows columns", name="pictures")
         check_floating(pictures, name="pictures")
-        raw = pictures.flatten(2).mT  # (batch, cells, features)
-        annotations = functional.layer_norm(raw, raw.shape[2:])
-        overview = annotations.mean(dim=1)
-        if self.config.self_similarity:
-            strong = feature_norm(raw)
-            alike = likeness(annotations, rows=sizes["rows"], columns=sizes["columns"])
-            # 2 and 4 make both about as large as a feature
-            extra = torch.stack([2 * strong, 4 * strong.clamp(max=1) * alike], dim=2)
-            annotations = torch.cat([annotations, extra], dim=2)
-            by_strength = context_vector(annotations, strong / strong.shape[1])
-            overview = torch.cat([annotations.mean(dim=1), by_strength], dim=1)
-        hidden, cell = torch.tanh(self.begin(overview)).chunk(2, dim=1)
-        if self.config.coordinates:
-            where = coordinates(sizes["rows"], sizes["columns"]).to(annotations)
-            where = where.expand(len(annotations), -1, -1)
-            annotations = torch.cat([annotations, where], dim=2)
-        traits = annotations.new_zeros(*annotations.shape[:2], 0)
-        if self.config.settled:
-            traits = torch.tanh(self.trait(annotations[..., : self.config.features]))
-        nowhere = annotations.new_zeros(annotations.shape[:2])
-        history = annotations.new_zeros(len(annotations), 2 * self.config.positions)
-        keys = 2 * self.key(annotations)
-        return State(hidden, cell, annotations, keys, traits, history, nowhere, nowhere)
+        annotations = self.norm(pictures.flatten(2)).mT  # (batch, cells, features)
+        mean = annotations.mean(dim=1)
+        h, c = torch.tanh(self.initial_h(mean)), torch.tanh(self.initial_c(mean))
+        nothing = annotations.new_zeros(annotations.shape[:2])  # no weights yet
+        return (annotations, self.key(annotations)), (h, c, nothing, nothing)
 
-    def step(
-        self, words: Tensor, state: tuple[Tensor, ...], picture: Picture
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Take the last words (batch,); see ``captioning.Decoder`` and ``next_state``."""
-        logits, whole = self.next_state(words, State(*state[:2], *picture, *state[2:]))
-        return logits, whole[:2] + whole[5:]
+    def step(self, words: Tensor, state: State, picture: Picture) -> tuple[Tensor, State]:
+        """Take the last words (batch,); return logits (batch, vocab) of the next, the new state."""
+        (h, c, *_), (annotations, keys) = state, picture
+        y = self.embed(words)  # E y_{t-1}
+        scores = additive_scores(keys, self.make_query(h, y), self.score.weight[0])  # X15 eq. 4
+        alpha = scores.softmax(dim=1)  # X15 eq. 5
+        selected = alpha if self.select is None else self.select(alpha)
+        beta = torch.sigmoid(self.gate(h))
+        z = beta * context_vector(annotations, selected)  # X15 eq. 13 with the gate β
+        h, c = self.lstm(torch.cat([y, z], dim=1), (h, c))  # X15 eq. 1 to 3
+        logits = self.output(y + self.from_h(h) + self.from_z(z))  # X15 eq. 7
+        return logits, (h, c, alpha, selected)
 
-    def next_state(self, words: Tensor, state: State) -> tuple[Tensor, State]:
-        """Take the last words (batch,); return the logits of the next (batch, vocab) and the state.
-
-        The state's ``map`` is the attention with which it expects the next word.
-        """
-        embedded = self.embedding(words)
-        state, seen, _ = self._advance(self.from_word(embedded), State(*state))
-        return self._deep(embedded, state.hidden, seen, state.history), state
-
-    def forward(self, pictures: Tensor, captions: Tensor, at: Tensor | None = None) -> Tensor:
-        """Return the logits of every next word, the true words before it given.
-
-        Args:
-            pictures: (batch, features, rows, columns).
-            captions: (batch, time), from ``encode_captions``.
-            at: (batch, time - 1) bool, where logits are wanted; None: everywhere. Where the next
-                word is ``PAD`` they mean nothing.
-
-        Returns:
-            (batch, time - 1, vocab), or (positions, vocab) where ``at`` is true.
-
-        Raises:
-            ValueError: shapes do not fit, or a caption says nothing.
-        """
-        unrolled = self.unroll(pictures, captions)
-        return self.say(captions, unrolled, at)
+    def make_query(self, h: Tensor, y: Tensor) -> Tensor:
+        """Return what the keys are compared with, (batch, attention): in the paper h alone asks."""
+        return self.query(h)
 
     def unroll(self, pictures: Tensor, captions: Tensor) -> Unrolled:
-        """Go through whole captions with teacher forcing; arguments and errors as in ``forward``.
-
-        The longest captions come first within, so that those which have ended cost nothing more.
-        """
+        """Go through whole captions with ``teacher_forcing``, and keep the weights as well."""
         check_shape(captions, f"{len(pictures)} time", name="captions")
-        if captions.is_floating_point() or bool((captions[:, 0] != START).any()):
-            raise ValueError("captions must be whole numbers, each row from START on")
-        lengths, order = (captions[:, 1:] != PAD).sum(dim=1).sort(descending=True, stable=True)
-        if int(lengths[-1]) == 0:
-            raise ValueError(f"caption {int(order[-1])} says nothing, not even END: leave it out")
-        state = self.begin_state(pictures[order])
-        driven = self.from_word(self.embedding(captions[order, :-1]))  # all words in one product
-        steps, now, columns = captions.shape[1] - 1, [], [[] for _ in Unrolled._fields]
-        for time, word in enumerate(driven[:, : int(lengths[0])].unbind(dim=1)):
-            left = int((lengths > time).sum())  # captions that go on
-            if left < len(state.hidden):
-                state = State(*(part[:left] for part in state))
-            state, seen, used = self._advance(word[:left], state)
-            parts = (state.hidden, seen, state.history, state.map, used)
-            for column, part in zip(columns, parts, strict=True):
-                column.append(part)
-            now.append(order[:left] * steps + time)  # the position of each caption's word
-        return Unrolled(
-            *(_spread(column, torch.cat(now), (len(order), steps)) for column in columns)
-        )
-
-    def say(self, captions: Tensor, unrolled: Unrolled, at: Tensor | None = None) -> Tensor:
-        """Return the logits after what was unrolled; the layer over the vocabulary comes once."""
-        parts = (self.embedding(captions[:, :-1]), *unrolled[:3])
-        return self._deep(*(parts if at is None else (part[at] for part in parts)))
-
-    def _advance(self, driven: Tensor, state: State) -> tuple[State, Tensor, Tensor]:
-        """Look and remember, given what the last word says to gates, query and traits.
-
-        Returns:
-            the next state, the gated context vector, and how much each cell was used.
-        """
-        driven, sought = driven.tensor_split([driven.shape[1] - self.config.settled], dim=1)
-        drive = self.from_hidden(state.hidden)
-        unheard = drive.shape[1] - driven.shape[1]  # how much of it the last word says nothing to
-        drive = drive + (functional.pad(driven, (0, unheard)) if unheard else driven)
-        sizes = [4 * self.config.hidden, self.config.attention, int(self.config.coverage), 1]
-        gates, query, gamma, beta = drive.split(sizes, dim=1)
-        scores = _scores_of_doubled(state.keys, 2 * query, SHARP * self.score.weight[0])  # eq. 4
-        past = state.past
-        if self.config.coverage:
-            past = past + self._spoken_of(state, sought)
-            scores = scores + gamma * past
-        maps = scores.softmax(dim=1)  # X15 eq. 5
-        used = maps if self.select is None else self.select(maps)
-        seen = context_vector(state.annotations, used)
-        history = torch.cat([seen[:, -2:], state.history], dim=1)[:, : 2 * self.config.positions]
-        if self.config.gate:
-            seen = torch.sigmoid(beta) * seen
-        gates = gates + self.from_context(seen)  # X15 eq. 1
-        let_in, keep, new, show = gates.chunk(4, dim=1)  # torch's order
-        cell = torch.sigmoid(keep) * state.cell + torch.sigmoid(let_in) * torch.tanh(new)
-        hidden = torch.sigmoid(show) * torch.tanh(cell)
-        state = state._replace(hidden=hidden, cell=cell, history=history, past=past, map=maps)
-        return state, seen, used
-
-    def _spoken_of(self, state: State, sought: Tensor) -> Tensor:
-        """Return what the last word spoke of, (batch, cells); ``sought`` are the traits it fits."""
-        if not self.config.settled:
-            return state.map
-        return posterior(state.map, context_vector(state.traits.mT, sought))
-
-    def _deep(self, embedded: Tensor, hidden: Tensor, seen: Tensor, history: Tensor) -> Tensor:
-        """Return logits (..., vocab) from the last word, state, context (X15 eq. 7), history."""
-        said = self.word_says(embedded) + self.state_says(hidden) + self.context_says(seen)
-        logits = self.out(torch.tanh(said))
-        return logits + self.history_says(history) if self.config.positions else logits
+        picture, state = self.start(pictures)
+        steps = []
+        for words in captions[:, :-1].unbind(dim=1):
+            logits, state = self.step(words, state, picture)
+            steps.append((logits, *state[2:]))
+        return Unrolled(*(torch.stack(each, dim=1) for each in zip(*steps, strict=True)))
 
 
-def _spread(parts: list[Tensor], position: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Put rows (positions, size) where they belong in (*shape, size); the rest is 0."""
-    packed = torch.cat(parts)
-    empty = packed.new_zeros(shape[0] * shape[1], packed.shape[1])
-    return empty.index_copy(0, position, packed).unflatten(0, shape)
+def log_likelihood(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return log p of each caption, (batch,); ``PAD`` counts nothing.
+
+    Args:
+        logits: (batch, time, vocab).
+        targets: (batch, time), the words.
+    """
+    each = cross_entropy(logits.mT, targets, ignore_index=PAD, reduction="none")  # (batch, time)
+    return -each.sum(dim=1)
+
+
+def doubly_stochastic(weights: Tensor) -> Tensor:
+    """Return Σ_i (1 - Σ_t α_ti)², (batch,): each cell should get attention of about 1 in all.
+
+    Args:
+        weights: (batch, time, cells), α, and 0 where there is no word.
+    """
+    check_shape(weights, "batch time cells", name="weights")
+    return (1 - weights.sum(dim=1)).square().sum(dim=1)
 
 
 def attention_loss(
-    decoder: AttentionDecoder, batch: tuple[Tensor, Tensor], *, balance: float = 0.0
+    decoder: AttentionDecoder, batch: tuple[Tensor, Tensor], *, balance: float = 1.0
 ) -> Tensor:
-    """Return the mean cross-entropy plus ``balance`` · ``doubly_stochastic`` (X15).
-
-    With ``balance`` 0 it is ``captioning.caption_loss``.
+    """Return -log p(y | a) + λ Σ_i (1 - Σ_t α_ti)² (X15 eq. 14), divided by the number of words.
 
     Args:
         batch: pictures (batch, features, rows, columns) and captions (batch, time).
+        balance: λ.
     """
     pictures, captions = batch
-    targets, unrolled = captions[:, 1:], decoder.unroll(pictures, captions)
+    unrolled, targets = decoder.unroll(pictures, captions), captions[:, 1:]
     real = targets != PAD
-    entropy = functional.cross_entropy(decoder.say(captions, unrolled, real), targets[real])
-    return entropy + balance * doubly_stochastic(unrolled.maps) if balance else entropy
+    term = doubly_stochastic(unrolled.weights * real[:, :, None])
+    return (balance * term - log_likelihood(unrolled.logits, targets)).sum() / real.sum()
 
 
-def sample_cell(generator: torch.Generator) -> Selection:
-    """Return a selection that draws one cell from each map: hard attention."""
+def sample_cell(generator: torch.Generator, *, expected: float = 0.0) -> Selection:
+    """Return a selection that draws one cell with the probabilities α (X15 eq. 8 and 9).
 
-    def select(maps: Tensor) -> Tensor:
-        cell = torch.multinomial(maps.detach(), 1, generator=generator)
-        return torch.zeros_like(maps).scatter(1, cell, 1.0)
+    Args:
+        generator: draws.
+        expected: probability for each picture that α itself, what is expected of a draw, is used
+            instead: in the paper 0.5 while training, for less noise (X15 section 4.1).
+    """
+
+    def select(weights: Tensor) -> Tensor:
+        p = weights.detach()
+        cell = torch.multinomial(p, 1, generator=generator)
+        drawn = torch.zeros_like(p).scatter(1, cell, 1.0)
+        soft = torch.rand(len(p), 1, generator=generator, device=p.device) < expected
+        return torch.where(soft, weights, drawn)
 
     return select
 
 
-def argmax_cell(maps: Tensor) -> Tensor:
+def argmax_cell(weights: Tensor) -> Tensor:
     """Use the cell with the largest weight and nothing else."""
-    return torch.zeros_like(maps).scatter(1, maps.argmax(dim=1, keepdim=True), 1.0)
+    return torch.zeros_like(weights).scatter(1, weights.argmax(dim=1, keepdim=True), 1.0)
 
 
-def hard_loss(
-    decoder: AttentionDecoder,
-    batch: tuple[Tensor, Tensor],
-    *,
-    baseline: float | Tensor = 0.0,
-    entropy: float = 0.0,
-) -> tuple[Tensor, Tensor]:
-    """Return a loss whose gradient is that of hard attention, estimated by REINFORCE.
+class HardLoss:
+    """The loss of hard attention: its gradient is estimated by REINFORCE (X15 section 4.1).
 
-    A draw s of cells has probability p(s) = Π_t map_t[s_t]. The mean of log p(words | s) over draws
-    is to grow, and a draw has no derivative. But its gradient is the mean, over draws, of
-    ∇ log p(words | s) + (log p(words | s) - b) ∇ log p(s), whatever number b is (Williams 1992; X15
-    eq. 12). A b near what is usual makes the estimate less noisy.
+    The cells s that were drawn have the probability p(s) = Π_t α_t[s_t]. The mean of log p(y | s)
+    over all draws is a lower bound of log p(y) (X15 eq. 10). Its gradient is the mean of
+    ∇ log p(y | s) + (log p(y | s) - b) ∇ log p(s) (X15 eq. 11), whatever number b is. The decoder
+    must ``sample_cell``.
 
     Args:
-        decoder: its ``select`` draws the cells, such as ``sample_cell(generator)``.
-        batch: pictures and captions.
-        baseline: b, a number or one for each caption.
-        entropy: how much the maps are kept from settling too early, λ_e.
+        reward: λ_r, a factor on the second part.
+        entropy: λ_e, a weight of the entropy of α, which keeps α from settling too early.
+        baseline: b at first. After each batch b ← 0.9 b + 0.1 log p(y | s).
+    """
+
+    def __init__(self, *, reward: float = 1.0, entropy: float = 0.0, baseline: float = 0.0) -> None:
+        self.reward, self.entropy, self.baseline = reward, entropy, baseline
+
+    def __call__(self, decoder: AttentionDecoder, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Return a number with the negative of that gradient, divided by the number of words."""
+        pictures, captions = batch
+        unrolled, targets = decoder.unroll(pictures, captions), captions[:, 1:]
+        real = targets != PAD
+        bound = log_likelihood(unrolled.logits, targets)  # (batch,), log p(y | s)
+        log_alpha = unrolled.weights.clamp(min=1e-20).log()
+        log_drawn = (unrolled.selected.detach() * log_alpha).sum(dim=2)  # (batch, time)
+        log_drawn = (log_drawn * real).sum(dim=1)  # (batch,), log p(s)
+        spread = torch.special.entr(unrolled.weights).sum(dim=2)  # (batch, time), H
+        surplus = bound.detach() - self.baseline
+        gain = bound + self.reward * surplus * log_drawn
+        gain = gain + self.entropy * (spread * real).sum(dim=1)
+        self.baseline = 0.9 * self.baseline + 0.1 * float(bound.detach().mean())
+        return -gain.sum() / real.sum()
+
+
+def add_coordinates(grids: Tensor) -> Tensor:
+    """Append to each cell where it lies, across and down from the middle, counted in cells.
+
+    Not in the paper: a weighted sum of annotations forgets where they were.
+
+    Args:
+        grids: (batch, features, rows, columns).
 
     Returns:
-        the loss, a scalar with the gradient's sign turned (its value means nothing), and
-        log p(words | s) of each caption, (batch,), without gradient.
+        (batch, features + 2, rows, columns).
     """
-    pictures, captions = batch
-    targets, unrolled = captions[:, 1:], decoder.unroll(pictures, captions)
-    real = targets != PAD
-    logits = decoder.say(captions, unrolled, real)
-    each = torch.zeros(targets.shape, dtype=logits.dtype, device=logits.device)
-    each[real] = -functional.cross_entropy(logits, targets[real], reduction="none")
-    likelihood = each.sum(dim=1)  # (batch,), log p(words | s)
-    maps = unrolled.maps[real]  # (positions, cells)
-    log_chosen = torch.zeros_like(each)
-    log_chosen[real] = (maps * unrolled.used[real]).sum(dim=1).log()
-    surplus = likelihood.detach() - baseline
-    gain = (likelihood + surplus * log_chosen.sum(dim=1)).mean()
-    if entropy:
-        gain = gain - entropy * torch.special.xlogy(maps, maps).sum() / len(captions)
-    return -gain, likelihood.detach()
+    sizes = check_shape(grids, "batch features rows columns", name="grids")
+    across = torch.arange(sizes["columns"]) - (sizes["columns"] - 1) / 2
+    down = torch.arange(sizes["rows"]) - (sizes["rows"] - 1) / 2
+    where = torch.stack(torch.meshgrid(across, down, indexing="xy"))  # (2, rows, columns)
+    return torch.cat([grids, where.to(grids).expand(len(grids), -1, -1, -1)], dim=1)
 
 
+class LastWordDecoder(AttentionDecoder):
+    """The query knows the last word, too. Not in the paper: there h_{t-1} has read y_{t-2} last."""
+
+    def __init__(self, config: AttentionConfig, *, select: Selection | None = None) -> None:
+        super().__init__(config, select=select)
+        self.word_query = nn.Linear(config.embedding, config.attention, bias=False)
+
+    def make_query(self, h: Tensor, y: Tensor) -> Tensor:
+        """Return what the keys are compared with, (batch, attention)."""
+        return self.query(h) + self.word_query(y)
+
+
+@torch.no_grad()
 def attention_maps(decoder: AttentionDecoder, pictures: Tensor, words: Tensor) -> Tensor:
-    """Return where the decoder looked for each of ``words``, such as those of ``greedy``.
+    """Return where the decoder attended for each of ``words``, such as those of ``greedy``.
 
     Args:
         words: (batch, time), without ``START``.
@@ -537,69 +293,23 @@ def attention_maps(decoder: AttentionDecoder, pictures: Tensor, words: Tensor) -
     Returns:
         (batch, time, rows, columns), each map summing to one; beyond ``END`` they mean nothing.
     """
-    last, maps = torch.full_like(words[:, 0], START), []
-    with torch.no_grad():
-        picture, state = decoder.start(pictures)
-        for word in words.unbind(dim=1):
-            _, state = decoder.step(last, state, picture)
-            maps.append(state[-1])
-            last = word
-    return torch.stack(maps, dim=1).unflatten(2, (pictures.shape[2], -1))
+    captions = torch.cat([torch.full_like(words[:, :1], START), words], dim=1)
+    weights = decoder.unroll(pictures, captions).weights
+    return weights.unflatten(2, pictures.shape[2:])
 
 
-def peaks(maps: Tensor, *, size: int = 64) -> Tensor:
-    """Return the pixel at which each map points: the top of the landscape that it makes.
-
-    Each cell's weight is spread over the picture by a Gaussian bell one cell wide around the
-    cell's middle, as X15 draw their maps (appendix: upsampling and a Gaussian filter). So a map
-    that looks at two neighbouring cells alike points between them.
-
-    Args:
-        maps: (..., rows, columns).
-        size: side of the picture in pixels.
-
-    Returns:
-        int64 (..., 2): row and column of the pixel. A flat map points anywhere: it has no peak.
-    """
-    sizes = check_shape(maps, "... rows columns", name="maps")
-    spread = []
-    for count in (sizes["rows"], sizes["columns"]):
-        cell = size / count
-        middles = (torch.arange(count, device=maps.device) + 0.5) * cell
-        away = torch.arange(size, device=maps.device)[:, None] + 0.5 - middles
-        spread.append(torch.exp(-((away / cell) ** 2) / 2).to(maps.dtype))  # (size, count)
-    landscape = spread[0] @ maps @ spread[1].T  # (..., size, size)
-    top = landscape.flatten(-2).argmax(dim=-1)
-    return torch.stack([top // size, top % size], dim=-1)
-
-
-def points_at(maps: Tensor, seen: Tensor) -> Tensor:
-    """Say of each map whether its peak lies on a pixel of a mask.
-
-    Args:
-        maps: (items, rows, columns).
-        seen: bool (items, size, size), such as the mask of the object that a word names, or all
-            masks of the objects that it may name, together.
-
-    Returns:
-        bool (items,).
+def load_shipped() -> tuple[AttentionDecoder, Vocabulary, float]:
+    """Return a soft decoder trained for longer than on its page, its words, minutes of training.
 
     Raises:
-        TypeError, ValueError: ``seen`` is not boolean, or the shapes do not fit.
+        FileNotFoundError: the weights are not there; the error says how to make them.
     """
-    items = check_shape(maps, "items rows columns", name="maps")["items"]
-    size = check_shape(seen, f"{items} size size", name="seen")["size"]
-    if seen.dtype != torch.bool:
-        raise TypeError(f"seen has dtype {seen.dtype}, it must be torch.bool: compare it first")
-    row, column = peaks(maps, size=size).unbind(dim=-1)
-    return seen[torch.arange(items, device=seen.device), row, column]
-
-
-def ideal_maps(seen: Tensor, *, rows: int, columns: int) -> Tensor:
-    """Return maps (items, rows, columns) that weigh each cell by its share of a mask, as a ceiling.
-
-    Args:
-        seen: bool (items, size, size), none of them empty.
-    """
-    share = functional.adaptive_avg_pool2d(seen[:, None].float(), (rows, columns))[:, 0]
-    return share / share.sum(dim=(1, 2), keepdim=True)
+    if not WEIGHTS.is_file():
+        raise FileNotFoundError(f"{WEIGHTS} is not there: make weights trains it")
+    with safe_open(WEIGHTS, framework="pt") as file:
+        facts = file.metadata()
+    words = tuple(facts["words"].split())
+    decoder = AttentionDecoder(AttentionConfig(len(words)))
+    decoder.load_state_dict(load_file(WEIGHTS))
+    vocabulary = Vocabulary(words, (1,) * len(words))  # how often they occurred is not kept
+    return decoder.eval(), vocabulary, float(facts["minutes"])
