@@ -16,24 +16,29 @@ from mmlib.runtime import make_generator
 from mmlib.training import evaluate, fit
 
 TITLE = "Few labels: accuracy with 1, 5 and 20 labelled examples of each class"
-WAYS = ("raw input", "untrained", "pretrained", "from scratch")
+WAYS = (
+    "raw input",
+    "untrained encoder, frozen",
+    "pretrained encoder, frozen",
+    "pretrained encoder, fine-tuned",
+    "trained from scratch",
+)
 SYSTEMS = tuple(f"{modality}, {way}" for modality in ("images", "sounds") for way in WAYS)
 LABELS = (1, 5, 20)  # labelled examples of each class
 TEST = 800  # examples to measure on
-STEPS = 200  # of training from scratch
+STEPS = 100  # of fine-tuning and of training from scratch
 
 
-def from_scratch(
-    make: type[nn.Module], few: tuple[Tensor, Tensor], new: tuple[Tensor, Tensor], seed: int
+def train_classifier(
+    encoder: nn.Module, few: tuple[Tensor, Tensor], new: tuple[Tensor, Tensor], seed: int
 ) -> float:
-    """Train a new encoder and its last layer end to end; return the accuracy on ``new``."""
+    """Train an encoder with a new last layer end to end; return the accuracy on ``new``."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = Classifier(make(), int(few[1].max()) + 1)
-    batches = Batches(few, batch_size=32, generator=make_generator(seed))
+        model = Classifier(encoder, int(few[1].max()) + 1)
     fit(
         model,
-        batches,
+        Batches(few, batch_size=32, generator=make_generator(seed)),
         pretraining.classify_loss,
         generator=make_generator(seed),
         steps=STEPS,
@@ -46,30 +51,35 @@ def from_scratch(
 
 def compare(modality: str, seed: int) -> dict[str, float]:
     """Return the accuracy of every way to learn from few labels, for one modality."""
-    make, trained, world = {
-        "images": (ImageEncoder, pretraining.load_image_encoder(), pretraining.held_out_objects),
-        "sounds": (AudioEncoder, pretraining.load_audio_encoder(), pretraining.sound_mixtures),
+    make, load, world = {
+        "images": (ImageEncoder, pretraining.load_image_encoder, pretraining.held_out_objects),
+        "sounds": (AudioEncoder, pretraining.load_audio_encoder, pretraining.sound_mixtures),
     }[modality]
     generator = make_generator(1000 + seed)
     inputs, labels = world(1200, generator=generator)
     test, truth = world(TEST, generator=generator)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        untrained = make().eval()
+
+    def random() -> nn.Module:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return make()
+
     features = {
-        "raw input": [x.flatten(1)[:, ::4] for x in (inputs, test)],
-        "untrained": [pretraining.extract_features(untrained, x) for x in (inputs, test)],
-        "pretrained": [pretraining.extract_features(trained, x) for x in (inputs, test)],
+        WAYS[0]: [x.flatten(1)[:, ::4] for x in (inputs, test)],
+        WAYS[1]: [pretraining.extract_features(random().eval(), x) for x in (inputs, test)],
+        WAYS[2]: [pretraining.extract_features(load(), x) for x in (inputs, test)],
     }
     scores = {}
     for count in LABELS:
-        few = pretraining.few_shot_indices(labels, count)
-        for name, (train, new) in features.items():
-            found = torch.as_tensor(linear_probe(train[few], labels[few], new).labels)
-            scores[f"{modality}, {name}: {count}"] = float((found == truth).double().mean())
-        scores[f"{modality}, from scratch: {count}"] = from_scratch(
-            make, (inputs[few], labels[few]), (test, truth), seed
-        )
+        chosen = pretraining.few_shot_indices(labels, count)
+        for way, (train, new) in features.items():
+            found = torch.as_tensor(linear_probe(train[chosen], labels[chosen], new).labels)
+            scores[f"{modality}, {way}: {count}"] = float((found == truth).double().mean())
+        few = inputs[chosen], labels[chosen]
+        for way, encoder in ((WAYS[3], load()), (WAYS[4], random())):
+            scores[f"{modality}, {way}: {count}"] = train_classifier(
+                encoder, few, (test, truth), seed
+            )
     return scores
 
 

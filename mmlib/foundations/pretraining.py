@@ -1,20 +1,17 @@
 """An image encoder and an audio encoder, trained once on the little world, used by later chapters.
 
-Book: ``notebooks/foundations/03_pretraining``. The image encoder is a small convolutional network
-from a picture to a grid of features. It is trained on *words without positions*: which categories,
-colours and coloured categories ("red bird") a picture shows, never where. The word a cell of the
-grid would give is pooled over the picture by a noisy-or, as Fang et al. (CVPR 2015, section 3) do
-to find the words of captions; where each word belongs, the network must find out itself.
-Colour–category pairs that the world holds out (``scenes.held_out``) are in none of its pictures.
-The audio encoder is a small network from a waveform to a few features a second, trained on which
-categories sound and in what scene class.
+Book: ``notebooks/foundations/03_pretraining``. The image encoder, five convolutional layers, is
+trained on words without positions: which categories, colours and coloured categories ("red bird")
+a picture shows. The word that a cell of the grid gives is pooled over the picture by a noisy-or, as
+Fang et al. (CVPR 2015, section 3) do to find the words of captions. Colour–category pairs that the
+world holds out (``scenes.held_out``) are in none of its pictures. The audio encoder, three
+convolutional layers over a spectrogram, is trained on which categories sound, in what scene class.
 
 The weights of both lie beside this module in half precision; ``make weights`` trains them again
 (tools/weights.py).
 """
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 
 from mmlib.data.batches import Batches
-from mmlib.shapes import check_floating, check_shape
+from mmlib.shapes import check_floating, check_shape, check_whole
 from mmlib.training import predict
 from mmlib.world import pictures, sampling, sounds
 from mmlib.world.scenes import CATEGORIES, COLOURS, SCENE_CLASSES, Scenes, held_out
@@ -46,13 +43,68 @@ WORDS = (
 )
 
 
-@dataclass(frozen=True)
-class ImageEncoderConfig:
-    """The size of an image encoder: the channels of its three stages."""
+class ResidualLayer(nn.Module):
+    """A convolution whose result is added to its input: relu(x + norm(conv(x)))."""
 
-    low: int = 32  # edges and colours, at half the picture's resolution
-    middle: int = 64  # parts, at a quarter
-    top: int = 128  # objects, at an eighth: the features of the grid
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.relu(features + self.norm(self.conv(features)))
+
+
+class ImageEncoder(nn.Module):
+    """From pictures to a grid of features: five convolutional layers, three of which halve."""
+
+    features = 128
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low = _halve(3, 32, kernel=6)
+        self.middle = nn.Sequential(_halve(32, 64), ResidualLayer(64))
+        self.top = nn.Sequential(_halve(64, 128), ResidualLayer(128))
+        self.frozen = 0  # so many of the first layers are not trained
+
+    def layers(self) -> list[nn.Module]:
+        """Return the five layers in order."""
+        return [self.low, *self.middle, *self.top]
+
+    def layer_outputs(self, pictures: Tensor) -> list[Tensor]:
+        """Return the outputs of the five layers, the grid of ``forward`` last."""
+        check_shape(pictures, "batch 3 height width", name="pictures")
+        check_floating(pictures, name="pictures")
+        if min(pictures.shape[2:]) < STRIDE:
+            raise ValueError(
+                f"pictures are {pictures.shape[2]} x {pictures.shape[3]} pixels, a cell of the "
+                f"grid needs {STRIDE}: enlarge them first"
+            )
+        found = [((pictures - 0.5) / 0.25).contiguous(memory_format=torch.channels_last)]
+        for layer in self.layers():
+            found.append(layer(found[-1]))
+        return found[1:]
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return the grid of features of each picture.
+
+        Args:
+            pictures: (batch, 3, height, width), in 0 to 1.
+
+        Returns:
+            (batch, 128, height / 8, width / 8), none negative.
+
+        Raises:
+            ValueError: the shape is another, or the pictures are smaller than one cell.
+        """
+        return self.layer_outputs(pictures)[-1]
+
+    def train(self, mode: bool = True) -> "ImageEncoder":
+        """Set the mode; frozen layers keep their batch normalisation's statistics."""
+        super().train(mode)
+        for layer in self.layers()[: self.frozen]:
+            layer.eval()
+        return self
 
 
 class ImageLogits(NamedTuple):
@@ -70,48 +122,6 @@ class AudioLogits(NamedTuple):
     categories: Tensor  # (batch, categories): does this category sound?
     scene_class: Tensor  # (batch, scene classes)
     night: Tensor  # (batch,)
-
-
-class ImageEncoder(nn.Module):
-    """From pictures to a grid of features: three stages of convolutions, each halving the sides."""
-
-    def __init__(self, config: ImageEncoderConfig | None = None) -> None:
-        super().__init__()
-        config = config or ImageEncoderConfig()
-        self.features = config.top
-        self.low = _downsample(3, config.low, kernel=6)
-        self.middle = nn.Sequential(
-            _downsample(config.low, config.middle), _ResidualBlock(config.middle)
-        )
-        self.top = nn.Sequential(_downsample(config.middle, config.top), _ResidualBlock(config.top))
-
-    def stages(self, pictures: Tensor) -> list[Tensor]:
-        """Return the outputs of the three stages, the grid of ``forward`` last."""
-        check_shape(pictures, "batch 3 height width", name="pictures")
-        check_floating(pictures, name="pictures")
-        if min(pictures.shape[2:]) < STRIDE:
-            raise ValueError(
-                f"pictures are {pictures.shape[2]} x {pictures.shape[3]} pixels, a cell of the "
-                f"grid needs {STRIDE}: enlarge them first"
-            )
-        found = [((pictures - 0.5) / 0.25).contiguous(memory_format=torch.channels_last)]
-        for stage in (self.low, self.middle, self.top):
-            found.append(stage(found[-1]))
-        return found[1:]
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Return the grid of features of each picture.
-
-        Args:
-            pictures: (batch, 3, height, width), in 0 to 1.
-
-        Returns:
-            (batch, features, height / 8, width / 8), none negative.
-
-        Raises:
-            ValueError: the shape is another, or the pictures are smaller than one cell.
-        """
-        return self.stages(pictures)[-1]
 
 
 class ImageClassifier(nn.Module):
@@ -134,37 +144,44 @@ class ImageClassifier(nn.Module):
 
 
 class AudioEncoder(nn.Module):
-    """From waveforms to features over time: convolutions over the logarithmic power spectrum.
+    """From waveforms to features over time: three convolutions over a logarithmic power spectrum.
 
-    The spectrum is taken from windows of 25 ms, one every 10 ms; two layers halve the rate.
+    Spectra are taken from windows of 25 ms, one every 10 ms; two of the layers halve the rate.
     """
 
     features = 96
-    window, hop, fft = 400, 160, 400  # samples
+    window, hop = 400, 160  # samples
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("hann", torch.hann_window(self.window), persistent=False)
-        bins = self.fft // 2 + 1
-        self.low = _downsample_time(bins, 64, kernel=5)
-        self.middle = _downsample_time(64, 96, kernel=5)
-        self.top = _downsample_time(96, self.features, kernel=3, stride=1)
+        self.low = _convolve_time(self.window // 2 + 1, 64, kernel=5, stride=2)
+        self.middle = _convolve_time(64, 96, kernel=5, stride=2)
+        self.top = _convolve_time(96, self.features, kernel=3, stride=1)
 
-    def stages(self, waves: Tensor) -> list[Tensor]:
-        """Return the logarithmic spectrum and the outputs of the three stages."""
+    def layers(self) -> list[nn.Module]:
+        """Return the three layers in order."""
+        return [self.low, self.middle, self.top]
+
+    def log_spectrum(self, waves: Tensor) -> Tensor:
+        """Return log(|STFT|² + 1e-5) / 4 + 1 of (batch, time): (batch, 201, frames)."""
+        spectrum = torch.stft(
+            waves, self.window, self.hop, window=self.hann.to(waves.dtype), return_complex=True
+        )
+        power = spectrum.real.square() + spectrum.imag.square()
+        return (power + 1e-5).log() / 4 + 1  # about -2 to 2
+
+    def layer_outputs(self, waves: Tensor) -> list[Tensor]:
+        """Return the logarithmic spectrum and the outputs of the three layers."""
         check_shape(waves, "batch time", name="waves")
         check_floating(waves, name="waves")
         if waves.shape[1] < self.window:
             raise ValueError(
                 f"waves have {waves.shape[1]} samples, one window has {self.window}: pad them first"
             )
-        spectrum = torch.stft(
-            waves, self.fft, self.hop, self.window, self.hann.to(waves.dtype), return_complex=True
-        )
-        power = spectrum.real.square() + spectrum.imag.square()
-        found = [(power + 1e-5).log() / 4 + 1]  # about -2 to 2
-        for stage in (self.low, self.middle, self.top):
-            found.append(stage(found[-1]))
+        found = [self.log_spectrum(waves)]
+        for layer in self.layers():
+            found.append(layer(found[-1]))
         return found
 
     def forward(self, waves: Tensor) -> Tensor:
@@ -174,12 +191,12 @@ class AudioEncoder(nn.Module):
             waves: (batch, time), mono at 16 kHz, in -1 to 1.
 
         Returns:
-            (batch, features, steps), one step every 40 ms, none negative.
+            (batch, 96, steps), one step every 40 ms, none negative.
 
         Raises:
             ValueError: the shape is another, or the waves are shorter than one window.
         """
-        return self.stages(waves)[-1]
+        return self.layer_outputs(waves)[-1]
 
 
 class AudioClassifier(nn.Module):
@@ -360,6 +377,25 @@ def classify_loss(model: Classifier, batch: tuple[Tensor, Tensor]) -> Tensor:
     return cross_entropy(model(inputs), classes)
 
 
+def copy_layers(trained: ImageEncoder, count: int, *, freeze: bool) -> ImageEncoder:
+    """Return a new encoder whose first ``count`` layers are those of ``trained``.
+
+    The others are random, from torch's global random state (Yosinski et al., NIPS 2014: networks
+    AnB, frozen, and AnB+, fine-tuned). Frozen layers get no gradient.
+
+    Raises:
+        ValueError: ``count`` is no whole number from 0 to 5.
+    """
+    encoder = ImageEncoder()
+    if check_whole(count, name="count", least=0) > len(encoder.layers()):
+        raise ValueError(f"count is {count}, the encoder has {len(encoder.layers())} layers")
+    for mine, theirs in zip(encoder.layers()[:count], trained.layers(), strict=False):
+        mine.load_state_dict(theirs.state_dict())
+        mine.requires_grad_(not freeze)
+    encoder.frozen = count if freeze else 0
+    return encoder
+
+
 def extract_features(encoder: nn.Module, inputs: Tensor, *, batch_size: int = 32) -> Tensor:
     """Return a frozen encoder's features of the inputs, pooled: (items, 2 · features)."""
     batches = Batches(inputs, batch_size=batch_size)
@@ -374,20 +410,8 @@ def _loaded(model: nn.Module, name: str) -> nn.Module:
     return model.eval()
 
 
-class _ResidualBlock(nn.Module):
-    """A convolution whose result is added to what came in."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return torch.relu(features + self.norm(self.conv(features)))
-
-
-def _downsample(channels: int, more: int, *, kernel: int = 4) -> nn.Sequential:
-    """Return a convolution that halves the sides.
+def _halve(channels: int, more: int, *, kernel: int = 4) -> nn.Sequential:
+    """Return a convolution that halves the sides of a picture or grid.
 
     Its kernel is even, so that a cell of the result lies over the middle of what it came from: with
     odd kernels every halving shifts the grid by half a pixel, and words point beside their objects.
@@ -396,7 +420,6 @@ def _downsample(channels: int, more: int, *, kernel: int = 4) -> nn.Sequential:
     return nn.Sequential(conv, nn.BatchNorm2d(more), nn.ReLU())
 
 
-def _downsample_time(channels: int, more: int, *, kernel: int, stride: int = 2) -> nn.Sequential:
-    """Return a convolution over time."""
-    conv = nn.Conv1d(channels, more, kernel, stride=stride, padding=kernel // 2, bias=False)
+def _convolve_time(channels: int, more: int, *, kernel: int, stride: int) -> nn.Sequential:
+    conv = nn.Conv1d(channels, more, kernel, stride, padding=kernel // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm1d(more), nn.ReLU())

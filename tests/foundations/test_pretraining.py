@@ -99,10 +99,16 @@ def test_no_word_names_a_pair_that_is_held_out():
     )
 
 
-def test_every_stage_halves_the_sides_and_a_cell_lies_over_its_own_pixels():
+def test_three_layers_halve_the_sides_and_a_cell_lies_over_its_own_pixels():
     encoder = made("image").encoder.eval()
     drawn = image_batch(1)[0]
-    assert [tuple(s.shape[2:]) for s in encoder.stages(drawn)] == [(32, 32), (16, 16), (8, 8)]
+    assert [tuple(s.shape[2:]) for s in encoder.layer_outputs(drawn)] == [
+        (32, 32),
+        (16, 16),
+        (16, 16),
+        (8, 8),
+        (8, 8),
+    ]
     # what a cell answers to lies evenly around its middle, 8 r + 3.5
     drawn = drawn.clone().requires_grad_()
     encoder(drawn)[0, :, 4, 4].sum().backward()
