@@ -12,6 +12,7 @@ The weights of both lie beside this module in half precision; ``make weights`` t
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +44,15 @@ WORDS = (
 )
 
 
+@dataclass(frozen=True)
+class ImageEncoderConfig:
+    """The size of an image encoder: the channels at each resolution."""
+
+    low: int = 32  # at half the picture's resolution
+    middle: int = 64  # at a quarter
+    top: int = 128  # at an eighth: the features of the grid
+
+
 class ResidualLayer(nn.Module):
     """A convolution whose result is added to its input: relu(x + norm(conv(x)))."""
 
@@ -58,13 +68,13 @@ class ResidualLayer(nn.Module):
 class ImageEncoder(nn.Module):
     """From pictures to a grid of features: five convolutional layers, three of which halve."""
 
-    features = 128
-
-    def __init__(self) -> None:
+    def __init__(self, config: ImageEncoderConfig | None = None) -> None:
         super().__init__()
-        self.low = _halve(3, 32, kernel=6)
-        self.middle = nn.Sequential(_halve(32, 64), ResidualLayer(64))
-        self.top = nn.Sequential(_halve(64, 128), ResidualLayer(128))
+        config = config or ImageEncoderConfig()
+        low, middle, self.features = config.low, config.middle, config.top
+        self.low = _halve(3, low, kernel=6)
+        self.middle = nn.Sequential(_halve(low, middle), ResidualLayer(middle))
+        self.top = nn.Sequential(_halve(middle, config.top), ResidualLayer(config.top))
         self.frozen = 0  # so many of the first layers are not trained
 
     def layers(self) -> list[nn.Module]:
@@ -92,7 +102,7 @@ class ImageEncoder(nn.Module):
             pictures: (batch, 3, height, width), in 0 to 1.
 
         Returns:
-            (batch, 128, height / 8, width / 8), none negative.
+            (batch, features, height / 8, width / 8), none negative.
 
         Raises:
             ValueError: the shape is another, or the pictures are smaller than one cell.

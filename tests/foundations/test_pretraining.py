@@ -187,6 +187,36 @@ def test_missing_weights_name_the_command(monkeypatch, tmp_path):
         pretraining.load_image_encoder()
 
 
+def test_copied_layers_are_the_trained_ones_and_frozen_layers_stay():
+    trained = made("image").encoder
+    drawn = image_batch(4)[0]
+    for count in range(6):
+        encoder = pretraining.copy_layers(trained, count, freeze=True)
+        pairs = list(zip(encoder.layers(), trained.layers(), strict=True))
+        before = [
+            [torch.equal(a, b) for a, b in zip(mine.parameters(), theirs.parameters(), strict=True)]
+            for mine, theirs in pairs
+        ]
+        assert [all(same) for same in before] == [number < count for number in range(5)]
+        # a step changes the other layers only, and no frozen layer's statistics
+        model = Classifier(encoder.train(), 2)
+        fit(
+            model, Batches((drawn, torch.tensor([0, 1, 0, 1])), batch_size=4),
+            pretraining.classify_loss, generator=make_generator(0), steps=1, progress=False,
+        )  # fmt: skip
+        for mine, theirs in pairs[:count]:
+            for (name, a), b in zip(
+                mine.state_dict().items(), theirs.state_dict().values(), strict=True
+            ):
+                assert torch.equal(a, b), name
+        moved = [weight for layer in encoder.layers()[count:] for weight in layer.parameters()]
+        assert all(weight.grad is not None for weight in moved)
+    tuned = pretraining.copy_layers(trained, 5, freeze=False)
+    assert all(weight.requires_grad for weight in tuned.parameters())
+    with pytest.raises(ValueError, match="count is 6, the encoder has 5 layers"):
+        pretraining.copy_layers(trained, 6, freeze=True)
+
+
 def test_few_shot_indices_take_equally_many():
     labels = torch.tensor([0, 1, 0, 2, 1, 2, 0])
     assert pretraining.few_shot_indices(labels, 2).tolist() == [0, 2, 1, 4, 3, 5]
