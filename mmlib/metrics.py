@@ -12,7 +12,6 @@ import scipy.stats
 import sklearn.metrics
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
 
 from mmlib.shapes import check_finite, check_floating, check_shape, check_whole, unit_length
 
@@ -274,48 +273,6 @@ def success_auc(ious: Tensor) -> float:
     steps = torch.arange(21, dtype=torch.float64, device=ious.device) * 0.05
     success = (ious.double() >= steps[:, None]).double().mean(1)  # (thresholds,)
     return float(torch.trapezoid(success, steps))
-
-
-def points_at(maps: Tensor, seen: Tensor) -> Tensor:
-    """Say of each map whether its peak lies on a pixel of a mask.
-
-    Each cell's weight is spread over the picture by a Gaussian bell one cell wide around the cell's
-    middle, as Xu et al. (ICML 2015) draw attention: upsampling and a Gaussian filter. So the peak
-    of a map that weighs two neighbouring cells alike lies between them.
-
-    Args:
-        maps: (items, rows, columns).
-        seen: bool (items, size, size), such as the mask of the object that a word names, or the
-            masks of all objects that it may name, together.
-
-    Returns:
-        bool (items,).
-
-    Raises:
-        TypeError, ValueError: ``seen`` is not boolean, or the shapes do not fit.
-    """
-    sizes = check_shape(maps, "items rows columns", name="maps")
-    size = check_shape(seen, f"{sizes['items']} size size", name="seen")["size"]
-    if seen.dtype != torch.bool:
-        raise TypeError(f"seen has dtype {seen.dtype}, it must be torch.bool: compare it first")
-    bells = []
-    for count in (sizes["rows"], sizes["columns"]):
-        middles = (torch.arange(count) + 0.5) * size / count
-        away = (torch.arange(size)[:, None] + 0.5 - middles) * count / size  # in cells
-        bells.append(torch.exp(-(away**2) / 2).to(maps))  # (size, count)
-    landscape = bells[0] @ maps @ bells[1].T  # (items, size, size)
-    peak = landscape.flatten(1).argmax(dim=1, keepdim=True)
-    return seen.flatten(1).gather(1, peak)[:, 0]
-
-
-def ideal_maps(seen: Tensor, *, rows: int, columns: int) -> Tensor:
-    """Return maps (items, rows, columns) that weigh each cell by its share of a mask, as a ceiling.
-
-    Args:
-        seen: bool (items, size, size), none of them empty.
-    """
-    share = adaptive_avg_pool2d(seen[:, None].float(), (rows, columns))[:, 0]
-    return share / share.sum(dim=(1, 2), keepdim=True)
 
 
 def _check_vectors(vectors: Tensor) -> None:

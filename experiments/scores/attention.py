@@ -3,7 +3,7 @@
 All decoders learn from the same captions of the same scenes, with as many steps and batches of the
 same size, and read the grids of the same frozen image encoder. Captions are inventories, from left
 to right: exact if all in them is true and nothing is left out. Words are chosen greedily, for one
-row by a beam of three.
+row by a beam of three. Hard attention uses the cell with the largest weight when it is measured.
 """
 
 from collections import Counter
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from mmlib import metrics
 from mmlib.data.captions import (
     CaptionBatches,
     caption_vocabulary,
@@ -35,6 +34,7 @@ from mmlib.world.scenes import Scenes
 TITLE = "Captions: Show and Tell, and decoders that attend"
 DECODERS = (
     "Show and Tell",
+    "hard attention",
     "soft attention, λ = 0",
     "soft attention",
     "soft attention, coordinates",
@@ -80,6 +80,9 @@ def make_decoder(name: str, vocab: int, seed: int) -> tuple[nn.Module, partial]:
         if "last word" in name:
             return LastWordDecoder(AttentionConfig(vocab)), loss
         decoder = AttentionDecoder(AttentionConfig(vocab, features=130 if "coord" in name else 128))
+    if name == "hard attention":
+        decoder.select = attention.sample_cell(make_generator(seed), expected=0.5)
+        loss = attention.HardLoss(reward=0.1, entropy=0.01, baseline=-20.0)
     return decoder, loss
 
 
@@ -100,6 +103,8 @@ def train(name: str, world: World, captions: Tensor, vocab: int, seed: int) -> n
         schedule=lambda done: min(1, 20 * done + 0.05) * (1 - done),
         progress=False,
     )
+    if name == "hard attention":
+        decoder.select = attention.argmax_cell
     return decoder.eval()
 
 
@@ -134,17 +139,17 @@ def score_decoder(decoder: nn.Module, world: World, vocabulary, *, beam: int) ->
         named = mentions.find_mentions(sentences, world.scenes)
         maps = attention.attention_maps(decoder, world.grids, written)
         maps = maps[named.caption, named.position]
-        scores["pointing"] = float(metrics.points_at(maps, named.masks).double().mean())
+        scores["pointing"] = float(attention.points_at(maps, named.masks).double().mean())
     return scores
 
 
 def bounds_of_pointing(world: World) -> dict[str, float]:
     """Return how often a random pixel, and an ideal map, would point at what a caption names."""
     named = mentions.find_mentions([some[0] for some in world.captions], world.scenes)
-    best = metrics.ideal_maps(named.masks, rows=8, columns=8)
+    best = attention.ideal_maps(named.masks, rows=8, columns=8)
     return {
         "uniform map: pointing": float(named.masks.double().mean()),
-        "ideal map: pointing": float(metrics.points_at(best, named.masks).double().mean()),
+        "ideal map: pointing": float(attention.points_at(best, named.masks).double().mean()),
     }
 
 

@@ -317,6 +317,28 @@ def test_maps_of_written_words_are_those_of_teacher_forcing():
     assert torch.allclose(maps.flatten(2)[GUESSED], weights[GUESSED])
 
 
+def test_a_map_points_at_the_middle_of_one_cell_or_between_two():
+    maps = torch.zeros(3, 4, 4)
+    maps[0, 1, 2] = 1
+    maps[1, 1, 2:] = 0.5
+    maps[2, 0, 0], maps[2, 3, 3] = 0.4, 0.6
+    boxes = [(5, 9), (5, 11), (13, 13)]  # the upper left of the four pixels in the middle
+    for (top, left), point in zip(boxes, range(3), strict=True):
+        seen = torch.zeros(1, 16, 16, dtype=torch.bool)
+        seen[0, top : top + 2, left : left + 2] = True
+        assert attention.points_at(maps[point : point + 1], seen).tolist() == [True]
+        assert attention.points_at(maps[point : point + 1], ~seen).tolist() == [False]
+
+
+def test_ideal_maps_weigh_cells_by_their_share_of_the_mask():
+    seen = torch.zeros(1, 16, 16, dtype=torch.bool)
+    seen[0, :8, :4], seen[0, 8, 8] = True, True
+    expected = torch.tensor([[[32.0, 0.0], [0.0, 1.0]]]) / 33
+    assert torch.allclose(attention.ideal_maps(seen, rows=2, columns=2), expected)
+    with pytest.raises(TypeError, match=r"seen has dtype torch.float32, it must be torch.bool"):
+        attention.points_at(torch.zeros(1, 2, 2), torch.zeros(1, 16, 16))
+
+
 def test_refuses_what_does_not_fit():
     decoder, pictures = make_decoder(), make_pictures()
     with pytest.raises(ValueError, match=r"pictures has shape .* need size 6"):
