@@ -182,20 +182,21 @@ def loss(
     return sum(parts[name](model, part) for name, part in batch.items())
 
 
-TAU = 0.1  # of the scores of pairs in the contrastive loss, and of the attention in it
+TAU = 0.1  # temperature of the scores of pairs in the contrastive loss
+SOFTNESS = 0.3  # of the attention in it; at 0.1 some seeds get stuck on wrong cells
 
 
 def contrastive_loss(model: Localizer, batch: tuple[Tensor, Tensor]) -> Tensor:
     """Return how badly pictures and sounds of a batch find each other among all of it.
 
     Not in the paper: every sound looks for itself in every picture. A pair's score is the mean of
-    the localization scores, each weighted by a sharp attention. Cross-entropy of the right sound
-    for each picture and the right picture for each sound (van den Oord et al., 2018).
+    the localization scores, weighted by an attention with a temperature. Cross-entropy of the
+    right sound for each picture and the right picture for each sound (van den Oord et al., 2018).
     """
     v = functional.normalize(model.cells(batch[0]).flatten(2), dim=1)  # (pictures, d, cells)
     h = model.query(model.sounds(batch[1]))  # (sounds, d)
     scores = torch.matmul(h, v).relu()  # (pictures, sounds, cells)
-    pairs = ((scores / TAU).softmax(dim=2) * scores).sum(dim=2) / TAU
+    pairs = ((scores / SOFTNESS).softmax(dim=2) * scores).sum(dim=2) / TAU
     own = torch.arange(len(pairs), device=pairs.device)
     return (functional.cross_entropy(pairs, own) + functional.cross_entropy(pairs.T, own)) / 2
 

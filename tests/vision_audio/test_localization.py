@@ -152,7 +152,7 @@ def test_the_contrastive_loss_is_two_cross_entropies_by_loops():
         for j in range(4):
             found = model(grids[i : i + 1], sounds[j : j + 1])
             scores = found.scores.detach().flatten()
-            pairs[i, j] = ((scores / loc.TAU).softmax(dim=0) * scores).sum() / loc.TAU
+            pairs[i, j] = ((scores / loc.SOFTNESS).softmax(dim=0) * scores).sum() / loc.TAU
     total = 0.0
     for i in range(4):
         total -= math.log(math.exp(pairs[i, i]) / sum(math.exp(s) for s in pairs[i]))
