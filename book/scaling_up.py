@@ -9,10 +9,11 @@ import torch
 from accelerate import PartialState
 
 from mmlib.data.batches import Batches
-from mmlib.foundations.pretraining import ImageClassifier, pretraining_loss, word_labels
+from mmlib.foundations.pretraining import ImageClassifier, pretraining_loss
 from mmlib.runtime import make_generator
 from mmlib.training import fit
 from mmlib.world import pictures, sampling
+from mmlib.world.labels import word_labels
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--scenes", type=int, default=4000)

@@ -257,6 +257,27 @@ def consensus_iou(maps: Tensor, consensus: Tensor, *, threshold: float) -> Tenso
     return inside / union.where(union > 0, 1)
 
 
+def peak_in(maps: Tensor, regions: Tensor) -> Tensor:
+    """Say of each map if its highest pixel lies in its region: the pointing game (Zhang 2016).
+
+    Args:
+        maps: (items, rows, columns).
+        regions: bool, of the same shape.
+
+    Returns:
+        bool (items,).
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    check_shape(maps, "items rows columns", name="maps")
+    if maps.shape != regions.shape:
+        raise ValueError(
+            f"maps have shape {tuple(maps.shape)}, regions {tuple(regions.shape)}: enlarge the maps"
+        )
+    return regions.flatten(1).gather(1, maps.flatten(1).argmax(dim=1, keepdim=True))[:, 0]
+
+
 def success_auc(ious: Tensor) -> float:
     """Return the area under the success curve of ``ious`` (items,), 0 to 1.
 

@@ -115,3 +115,20 @@ def few_label_scores(
         answers = torch.as_tensor(linear_probe(train[few], labels[few], test).labels)
         scores.append((answers == truth).double().mean())
     return torch.stack(scores)
+
+
+def few_shot_indices(labels: Tensor, count: int) -> Tensor:
+    """Return where the first ``count`` examples of each class stand in ``labels`` (items,).
+
+    Raises:
+        ValueError: a class has fewer examples.
+    """
+    chosen = []
+    for label in labels.unique():
+        found = (labels == label).nonzero()[:, 0]
+        if len(found) < count:
+            raise ValueError(
+                f"class {int(label)} has {len(found)} examples, {count} are asked for: draw more"
+            )
+        chosen.append(found[:count])
+    return torch.cat(chosen)

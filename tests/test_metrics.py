@@ -16,6 +16,7 @@ from mmlib.metrics import (
     consensus_iou,
     mean_and_interval,
     median_rank,
+    peak_in,
     pearson,
     recall_at,
     retrieval_ranks,
@@ -313,3 +314,9 @@ def test_success_auc_is_the_sum_of_trapezoids_under_the_counted_curve():
 def test_wrong_maps_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_pointing_by_hand():
+    maps = torch.tensor([[[0.0, 1.0], [0.5, 0.2]], [[0.0, 0.1], [0.9, 0.2]]])
+    regions = torch.tensor([[[0, 1], [0, 0]], [[0, 1], [0, 0]]]).bool()
+    assert peak_in(maps, regions).tolist() == [True, False]

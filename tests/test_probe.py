@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from mmlib.probe import few_label_scores, linear_probe, predict_folds
+from mmlib.probe import few_label_scores, few_shot_indices, linear_probe, predict_folds
 from mmlib.runtime import make_generator
 
 X = torch.randn(400, 6, generator=make_generator(0))
@@ -90,3 +90,10 @@ def test_few_labels_are_drawn_of_each_class_and_anew():
         few_label_scores(
             rough, labels, rough, labels, count=21, draws=1, generator=make_generator(1)
         )
+
+
+def test_few_shot_indices_take_equally_many():
+    labels = torch.tensor([0, 1, 0, 2, 1, 2, 0])
+    assert few_shot_indices(labels, 2).tolist() == [0, 2, 1, 4, 3, 5]
+    with pytest.raises(ValueError, match="class 1 has 2 examples, 3"):
+        few_shot_indices(labels, 3)

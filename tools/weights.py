@@ -10,7 +10,6 @@ same machine give the same weights; elsewhere they come out as good, not equal.
 import argparse
 import hashlib
 import json
-import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -24,14 +23,16 @@ from torch import Tensor, nn
 
 from mmlib.data.batches import Batches
 from mmlib.data.captions import CaptionBatches, caption_vocabulary, encode_captions
+from mmlib.data.standardise import Standardise
 from mmlib.data.visual_questions import question_vocabulary
 from mmlib.files import written_whole
 from mmlib.foundations import pretraining
 from mmlib.runtime import make_generator
-from mmlib.training import fit, predict
+from mmlib.training import fit, predict, warm_then_cool
 from mmlib.vision_audio import soundnet
 from mmlib.vision_text import attention, vqa
 from mmlib.world import pictures, sampling, sounds, words
+from mmlib.world.labels import sound_labels, word_labels
 from mmlib.world.scenes import Scenes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,10 +69,8 @@ def render(scenes: Scenes, generator: torch.Generator) -> Tensor:
 
 
 RECIPES = {
-    "image": Recipe(pretraining.ImageClassifier, draw, pretraining.word_labels, 3000, 64, 4, 4e-3),
-    "audio": Recipe(
-        pretraining.AudioClassifier, render, pretraining.sound_labels, 1200, 32, 3, 3e-3
-    ),
+    "image": Recipe(pretraining.ImageClassifier, draw, word_labels, 3000, 64, 4, 4e-3),
+    "audio": Recipe(pretraining.AudioClassifier, render, sound_labels, 1200, 32, 3, 3e-3),
 }
 
 
@@ -99,11 +98,6 @@ def example(
     scenes = sampling.sample_scenes(count, generator=generator, slots=recipe.slots, split=split)
     inputs = recipe.render(scenes, generator)
     return inputs, recipe.label(scenes), scenes.scene_class, scenes.night.float()
-
-
-def warm_then_cool(share: float) -> float:
-    """Return the learning rate's factor: up in the first twentieth, then half a cosine down."""
-    return min(1.0, 20 * share) * (0.5 + 0.5 * math.cos(math.pi * share))
 
 
 def train(name: str) -> nn.Module:
@@ -189,7 +183,7 @@ def ship_vqa(name: str) -> None:
     vocabulary = question_vocabulary(q.text for asked in data.questions for q in asked)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        over = vqa.Standardise.over(data.grids[:4000])
+        over = Standardise.over(data.grids[:4000])
         model = vqa.SHIPPED[name](len(vocabulary), over)
     batch = (data.grids, *vqa.encode_data(data, vocabulary))
     start = time.process_time()
@@ -200,7 +194,7 @@ def ship_vqa(name: str) -> None:
         generator=make_generator(2),
         steps=VQA_STEPS[name],
         learning_rate=1.5e-3,
-        schedule=vqa.warm_then_cool,
+        schedule=warm_then_cool,
     )
     minutes = (time.process_time() - start) / 60
     facts = {"words": " ".join(vocabulary.words), "scenes": str(VQA_SCENES)}

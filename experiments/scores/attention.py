@@ -146,7 +146,7 @@ def score_decoder(decoder: nn.Module, world: World, vocabulary, *, beam: int) ->
 def bounds_of_pointing(world: World) -> dict[str, float]:
     """Return how often a random pixel, and an ideal map, would point at what a caption names."""
     named = mentions.find_mentions([some[0] for some in world.captions], world.scenes)
-    best = attention.ideal_maps(named.masks, rows=8, columns=8)
+    best = pictures.cell_shares(named.masks, 8, 8)
     return {
         "uniform map: pointing": float(named.masks.double().mean()),
         "ideal map: pointing": float(attention.points_at(best, named.masks).double().mean()),

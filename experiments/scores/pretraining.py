@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from mmlib.data.batches import Batches
 from mmlib.foundations import pretraining
 from mmlib.foundations.pretraining import AudioEncoder, Classifier, ImageEncoder
-from mmlib.probe import linear_probe
+from mmlib.probe import few_shot_indices, linear_probe
 from mmlib.runtime import make_generator
 from mmlib.training import evaluate, fit
+from mmlib.world.labels import held_out_objects, sound_mixtures
 
 TITLE = "Few labels: accuracy with 1, 5 and 20 labelled examples of each class"
 WAYS = (
@@ -52,8 +53,8 @@ def train_classifier(
 def compare(modality: str, seed: int) -> dict[str, float]:
     """Return the accuracy of every way to learn from few labels, for one modality."""
     make, load, world = {
-        "images": (ImageEncoder, pretraining.load_image_encoder, pretraining.held_out_objects),
-        "sounds": (AudioEncoder, pretraining.load_audio_encoder, pretraining.sound_mixtures),
+        "images": (ImageEncoder, pretraining.load_image_encoder, held_out_objects),
+        "sounds": (AudioEncoder, pretraining.load_audio_encoder, sound_mixtures),
     }[modality]
     generator = make_generator(1000 + seed)
     inputs, labels = world(1200, generator=generator)
@@ -71,7 +72,7 @@ def compare(modality: str, seed: int) -> dict[str, float]:
     }
     scores = {}
     for count in LABELS:
-        chosen = pretraining.few_shot_indices(labels, count)
+        chosen = few_shot_indices(labels, count)
         for way, (train, new) in features.items():
             found = torch.as_tensor(linear_probe(train[chosen], labels[chosen], new).labels)
             scores[f"{modality}, {way}: {count}"] = float((found == truth).double().mean())

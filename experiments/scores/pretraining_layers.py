@@ -8,7 +8,9 @@ import torch
 
 from experiments.scores.pretraining import TEST, train_classifier
 from mmlib.foundations import pretraining
+from mmlib.probe import few_shot_indices
 from mmlib.runtime import make_generator
+from mmlib.world.labels import held_out_objects
 
 TITLE = "Transfer layer by layer: accuracy with five labels of each class"
 COPIED = range(6)  # how many of the five layers
@@ -18,9 +20,9 @@ SYSTEMS = tuple(f"first {count} of 5 layers copied" for count in COPIED)
 def run(seed: int) -> dict[str, float]:
     """Return accuracies by "layers copied: frozen or fine-tuned"."""
     generator = make_generator(1000 + seed)
-    inputs, labels = pretraining.held_out_objects(1200, generator=generator)
-    new = pretraining.held_out_objects(TEST, generator=generator)
-    chosen = pretraining.few_shot_indices(labels, 5)
+    inputs, labels = held_out_objects(1200, generator=generator)
+    new = held_out_objects(TEST, generator=generator)
+    chosen = few_shot_indices(labels, 5)
     trained, scores = pretraining.load_image_encoder(), {}
     for count, system in zip(COPIED, SYSTEMS, strict=True):
         for name, freeze in (("frozen", True), ("fine-tuned", False)):

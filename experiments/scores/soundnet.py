@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from mmlib.foundations.pretraining import sound_labels
 from mmlib.probe import few_label_scores
 from mmlib.runtime import make_generator
 from mmlib.vision_audio import soundnet, spectrogram
 from mmlib.vision_audio.soundnet import SMALL, SoftTargets, SoundNet, SoundNetConfig
-from mmlib.world import videos
+from mmlib.world import single_source, videos
+from mmlib.world.labels import sound_labels
 from mmlib.world.scenes import CATEGORIES, SCENE_CLASSES, Scenes
 from mmlib.world.videos import LabelledSounds
 
@@ -45,7 +45,7 @@ EVERYTHING = SoundNetConfig(SMALL.layers, len(CATEGORIES), len(SCENE_CLASSES), S
 def run(seed: int) -> dict[str, float]:
     """Return accuracies by "system: column"."""
     generator = make_generator(5000 + seed)
-    recordings = videos.synthesise(40, generator=generator)
+    recordings = single_source.synthesise(40, generator=generator, seconds=3.0)
     made = videos.make_videos(VIDEOS, recordings=recordings, generator=generator)
     taught = soundnet.soft_targets(soundnet.load_teachers(), made.pictures)
     order = torch.randperm(VIDEOS, generator=generator)
@@ -90,7 +90,7 @@ def probe(
             count,
             categories=categories,
             scene_classes=soundnet.NEW_SCENES,
-            recordings=videos.synthesise(12, generator=generator, seconds=1.5),
+            recordings=single_source.synthesise(12, generator=generator, seconds=1.5),
             generator=generator,
         )
         for count in (KNOWN, ASKED)

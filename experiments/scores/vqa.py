@@ -10,13 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from mmlib.data.batches import Batches
+from mmlib.data.standardise import Standardise
 from mmlib.data.visual_questions import question_vocabulary
 from mmlib.data.vocabulary import Vocabulary
 from mmlib.foundations.pretraining import encode, load_image_classifier, pooled
 from mmlib.runtime import make_generator
-from mmlib.training import fit
+from mmlib.training import fit, warm_then_cool
 from mmlib.vision_text import vqa
-from mmlib.vision_text.vqa import Film, StackedAttention, Standardise, TwoStream, VqaData
+from mmlib.vision_text.attention import add_coordinates
+from mmlib.vision_text.vqa import Film, StackedAttention, TwoStream, VqaData
 from mmlib.world import pictures
 from mmlib.world.balanced_pairs import balanced_pairs
 
@@ -39,7 +41,7 @@ SYSTEMS = ("most frequent answer", *STEPS)
 def view_of(name: str) -> Callable[[Tensor], Tensor]:
     """Return what a system makes of the encoder's grids before it is trained."""
     if "coordinates" in name:
-        return vqa.add_coordinates
+        return add_coordinates
     return (lambda grids: grids) if name in ("stacked attention", "FiLM") else pooled
 
 
@@ -75,7 +77,7 @@ def run(seed: int) -> dict[str, float]:
             generator=make_generator(seed),
             steps=steps,
             learning_rate=2e-3,
-            schedule=vqa.warm_then_cool,
+            schedule=warm_then_cool,
             progress=False,
         )
         scores |= measure(name, model, vocabulary, test, pair)

@@ -24,24 +24,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from mmlib.data.batches import Batches
 from mmlib.shapes import check_floating, check_shape, check_whole
 from mmlib.training import predict
-from mmlib.world import pictures, sampling, sounds
-from mmlib.world.scenes import CATEGORIES, COLOURS, SCENE_CLASSES, Scenes, held_out
+from mmlib.world.labels import WORDS
+from mmlib.world.scenes import CATEGORIES, SCENE_CLASSES
 
 STRIDE = 8  # pixels of the picture a cell of the encoder's grid is wide and high
 SAMPLE_RATE = 16_000
 WEIGHTS = Path(__file__).parent / "weights"
-
-_PAIRS = [
-    (category, colour) for category in range(len(CATEGORIES)) for colour in range(len(COLOURS))
-]
-# The colour–category pairs that occur in training, as indices into CATEGORIES and COLOURS.
-TRAIN_PAIRS = tuple(p for p in _PAIRS if not held_out(*map(torch.tensor, p)))
-HELD_OUT_PAIRS = tuple(p for p in _PAIRS if p not in TRAIN_PAIRS)  # the others
-WORDS = (
-    *CATEGORIES,
-    *COLOURS,
-    *(f"{COLOURS[colour]} {CATEGORIES[category]}" for category, colour in TRAIN_PAIRS),
-)
 
 
 @dataclass(frozen=True)
@@ -252,35 +240,12 @@ def noisy_or(cells: Tensor) -> Tensor:
     return torch.log(-torch.expm1(none)) - none  # log(1 - e^none) - none: the logit
 
 
-def word_labels(scenes: Scenes) -> Tensor:
-    """Return which of ``WORDS`` hold for each scene, (scenes, words), 0 or 1 as float."""
-    lookup = torch.full((len(CATEGORIES), len(COLOURS)), len(WORDS))
-    for number, (category, colour) in enumerate(TRAIN_PAIRS):
-        lookup[category, colour] = len(CATEGORIES) + len(COLOURS) + number
-    labels = torch.zeros(len(scenes), len(WORDS) + 1, device=scenes.device)  # last: nothing
-    columns = (
-        scenes.category,
-        len(CATEGORIES) + scenes.colour,
-        lookup.to(scenes.device)[scenes.category, scenes.colour],
-    )
-    for column in columns:
-        labels.scatter_(1, torch.where(scenes.present, column, len(WORDS)), 1.0)
-    return labels[:, :-1]
-
-
-def sound_labels(scenes: Scenes) -> Tensor:
-    """Return which categories sound in each scene, (scenes, categories), 0 or 1 as float."""
-    labels = torch.zeros(len(scenes), len(CATEGORIES) + 1, device=scenes.device)
-    labels.scatter_(1, torch.where(scenes.sounding, scenes.category, len(CATEGORIES)), 1.0)
-    return labels[:, :-1]
-
-
 def pretraining_loss(model: ImageClassifier | AudioClassifier, batch: tuple[Tensor, ...]) -> Tensor:
     """Return the loss that pretrains an image or an audio encoder.
 
     Args:
-        batch: pictures or waves; the labels of ``word_labels`` or ``sound_labels``; the scene
-            class's index; whether it is night, 0.0 or 1.0.
+        batch: pictures or waves; the labels of ``world.labels.word_labels`` or ``sound_labels``;
+            the scene class's index; whether it is night, 0.0 or 1.0.
 
     Returns:
         a scalar: the cross-entropies of all words, summed, plus those of scene class and night.
@@ -330,43 +295,6 @@ def encode(encoder: nn.Module, pictures: Tensor, *, batch_size: int = 32) -> Ten
     """
     batches = Batches(pictures, batch_size=batch_size)
     return predict(encoder, batches, lambda model, batch: model(batch).contiguous())
-
-
-def held_out_objects(count: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return pictures of one object each, of pairs that no training shows, and which pair it is.
-
-    Returns:
-        (count, 3, 64, 64) pictures and (count,) indices into ``HELD_OUT_PAIRS``.
-    """
-    scenes = sampling.sample_scenes(count, generator=generator, slots=1, split="held out")
-    lookup = torch.full((len(CATEGORIES), len(COLOURS)), -1)
-    for number, pair in enumerate(HELD_OUT_PAIRS):
-        lookup[pair] = number
-    return pictures.draw(scenes, generator=generator), lookup[scenes.category, scenes.colour][:, 0]
-
-
-def sound_mixtures(count: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return a second of sound each, (count, 16000), and how many categories it holds, 0 to 3."""
-    scenes = sampling.sample_scenes(count, generator=generator, slots=3, sounding=0.75)
-    waves = sounds.render(scenes, seconds=1.0, generator=generator)
-    return waves, sound_labels(scenes).sum(dim=1).long()
-
-
-def few_shot_indices(labels: Tensor, count: int) -> Tensor:
-    """Return where the first ``count`` examples of each class stand in ``labels`` (items,).
-
-    Raises:
-        ValueError: a class has fewer examples.
-    """
-    chosen = []
-    for label in labels.unique():
-        found = (labels == label).nonzero()[:, 0]
-        if len(found) < count:
-            raise ValueError(
-                f"class {int(label)} has {len(found)} examples, {count} are asked for: draw more"
-            )
-        chosen.append(found[:count])
-    return torch.cat(chosen)
 
 
 class Classifier(nn.Module):

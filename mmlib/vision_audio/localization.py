@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmlib.data.batches import Batches
+from mmlib.data.standardise import Standardise
 from mmlib.foundations.pretraining import (
     AudioEncoder,
     encode,
@@ -29,7 +30,7 @@ from mmlib.foundations.pretraining import (
     load_audio_encoder,
     load_image_encoder,
 )
-from mmlib.metrics import consensus_iou, success_auc
+from mmlib.metrics import consensus_iou, peak_in, success_auc
 from mmlib.runtime import make_generator
 from mmlib.shapes import check_finite, check_floating, check_shape, check_whole
 from mmlib.training import History, fit, predict
@@ -51,30 +52,6 @@ class LocalizerConfig:
     def __post_init__(self) -> None:
         for name in ("features", "audio_features"):
             object.__setattr__(self, name, check_whole(getattr(self, name), name=name))
-
-
-class Standardise(nn.Module):
-    """Bring every feature to mean 0 and standard deviation 1 over the training data.
-
-    A feature that is constant there says nothing and becomes 0 wherever it has that value.
-    """
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("deviation", torch.ones(features))
-
-    def learn(self, values: Tensor) -> None:
-        """Take mean and deviation from ``values`` (items, features, ...)."""
-        flat = values.float().movedim(1, -1).flatten(0, -2)  # (items · cells, features)
-        deviation = flat.std(dim=0, correction=0)
-        constant = flat.amax(dim=0) == flat.amin(dim=0)
-        self.mean.copy_(torch.where(constant, flat[0], flat.mean(dim=0)))
-        self.deviation.copy_(torch.where(constant, 1, deviation))
-
-    def forward(self, values: Tensor) -> Tensor:
-        shape = (-1,) + (1,) * (values.ndim - 2)
-        return (values.float() - self.mean.view(shape)) / self.deviation.view(shape)
 
 
 class Localized(NamedTuple):
@@ -208,10 +185,9 @@ def appearance_groups(grids: Tensor, *, groups: int = 10) -> Tensor:
         (pictures,) the number of each one's group.
     """
     whole = torch.stack([grid.float().mean(dim=(1, 2)) for grid in grids])
-    scale = Standardise(whole.shape[1])
-    scale.learn(whole)
+    scaled = Standardise.over(whole)(whole)
     with threadpool_limits(1):
-        return torch.as_tensor(KMeans(groups, n_init=3, random_state=0).fit_predict(scale(whole)))
+        return torch.as_tensor(KMeans(groups, n_init=3, random_state=0).fit_predict(scaled))
 
 
 class Clips(NamedTuple):
@@ -235,9 +211,7 @@ def make_clips(count: int, *, recordings: Recordings, generator: torch.Generator
 
 def true_attention(scenes: Scenes, rows: int) -> Tensor:
     """Return the attention that is asked of a model: even over the box, (scenes, rows, rows)."""
-    boxes = single_source.ground_truth(scenes).float()
-    covered = functional.adaptive_avg_pool2d(boxes[:, None], rows)[:, 0]
-    return covered / covered.sum(dim=(1, 2), keepdim=True)
+    return pictures.cell_shares(single_source.ground_truth(scenes), rows, rows)
 
 
 class ClipBatches:
@@ -309,8 +283,8 @@ def train(
         torch.manual_seed(seed)
         sizes = LocalizerConfig(clips.grids.shape[1], clips.audio.shape[1])
         model = Localizer(sizes)
-    model.cells.learn(clips.grids[:500])
-    model.sounds.learn(clips.audio)
+    model.cells = Standardise.over(clips.grids[:500])
+    model.sounds = Standardise.over(clips.audio)
     generator = make_generator(seed)
     history = fit(
         model,
@@ -410,16 +384,6 @@ def scaled(maps: Tensor) -> Tensor:
     return (maps - low) / torch.where(high > low, high - low, 1)
 
 
-def points_at(maps: Tensor, regions: Tensor) -> Tensor:
-    """Say of each map if its highest pixel lies in its region (items, rows, columns) bool."""
-    check_shape(maps, "items rows columns", name="maps")
-    if maps.shape != regions.shape:
-        raise ValueError(
-            f"maps have shape {tuple(maps.shape)}, regions {tuple(regions.shape)}: enlarge the maps"
-        )
-    return regions.flatten(1).gather(1, maps.flatten(1).argmax(dim=1, keepdim=True))[:, 0]
-
-
 def best_threshold(maps: Tensor, agreed: Tensor) -> float:
     """Return the threshold of scaled maps at which most consensus IoUs reach a half.
 
@@ -442,9 +406,9 @@ def grade(maps: Maps, test_set: EvaluationSet, *, threshold: float) -> dict[str,
     inside, outside = maps.own.amax(dim=(1, 2)), maps.absent.amax(dim=(1, 2))
     labels = [1] * len(inside) + [0] * len(outside)
     return {
-        "pointing": float(points_at(maps.own, test_set.boxes).double().mean()),
+        "pointing": float(peak_in(maps.own, test_set.boxes).double().mean()),
         "cIoU@0.5": float((ious >= 0.5).double().mean()),
         "AUC": success_auc(ious),
-        "moves": float(points_at(maps.other, test_set.other_boxes).double().mean()),
+        "moves": float(peak_in(maps.other, test_set.other_boxes).double().mean()),
         "off-screen": float(roc_auc_score(labels, torch.cat([inside, outside]))),
     }

@@ -24,10 +24,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
+from torch.nn.functional import cross_entropy
 
 from mmlib.data.captions import PAD, START
 from mmlib.data.vocabulary import Vocabulary
+from mmlib.metrics import peak_in
 from mmlib.shapes import check_floating, check_shape
 from mmlib.vision_text.captioning import Picture, State
 
@@ -254,7 +255,7 @@ class HardLoss:
 
 
 def add_coordinates(grids: Tensor) -> Tensor:
-    """Append to each cell where it lies, across and down from the middle, counted in cells.
+    """Append to each cell where its middle lies: x and y, from -1 to 1 over the picture.
 
     Not in the paper: a weighted sum of annotations forgets where they were.
 
@@ -264,11 +265,11 @@ def add_coordinates(grids: Tensor) -> Tensor:
     Returns:
         (batch, features + 2, rows, columns).
     """
-    sizes = check_shape(grids, "batch features rows columns", name="grids")
-    across = torch.arange(sizes["columns"]) - (sizes["columns"] - 1) / 2
-    down = torch.arange(sizes["rows"]) - (sizes["rows"] - 1) / 2
-    where = torch.stack(torch.meshgrid(across, down, indexing="xy"))  # (2, rows, columns)
-    return torch.cat([grids, where.to(grids).expand(len(grids), -1, -1, -1)], dim=1)
+    check_shape(grids, "batch features rows columns", name="grids")
+    axes = [(2 * torch.arange(n) + 1) / n - 1 for n in grids.shape[2:]]  # (rows,), (columns,)
+    y, x = torch.meshgrid(*axes, indexing="ij")
+    place = torch.stack([x, y]).to(grids).expand(len(grids), -1, -1, -1)
+    return torch.cat([grids, place], dim=1)
 
 
 class LastWordDecoder(AttentionDecoder):
@@ -326,18 +327,7 @@ def points_at(maps: Tensor, seen: Tensor) -> Tensor:
         away = (torch.arange(size)[:, None] + 0.5 - middles) * count / size  # in cells
         bells.append(torch.exp(-(away**2) / 2).to(maps))  # (size, count)
     landscape = bells[0] @ maps @ bells[1].T  # (items, size, size)
-    peak = landscape.flatten(1).argmax(dim=1, keepdim=True)
-    return seen.flatten(1).gather(1, peak)[:, 0]
-
-
-def ideal_maps(seen: Tensor, *, rows: int, columns: int) -> Tensor:
-    """Return maps (items, rows, columns) that weigh each cell by its share of a mask, as a ceiling.
-
-    Args:
-        seen: bool (items, size, size), none of them empty.
-    """
-    share = adaptive_avg_pool2d(seen[:, None].float(), (rows, columns))[:, 0]
-    return share / share.sum(dim=(1, 2), keepdim=True)
+    return peak_in(landscape, seen)
 
 
 def load_shipped() -> tuple[AttentionDecoder, Vocabulary, float]:

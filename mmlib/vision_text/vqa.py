@@ -14,7 +14,6 @@ Other than in the papers: the sizes; image vectors and grids are standardised ov
 (A15 divides a vector by its length); one hidden layer in the classifier instead of two.
 """
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -29,11 +28,13 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from mmlib.data.batches import Batches
+from mmlib.data.standardise import Standardise
 from mmlib.data.visual_questions import encode_questions
 from mmlib.data.vocabulary import Vocabulary
 from mmlib.foundations.pretraining import ImageClassifier, encode
-from mmlib.shapes import check_floating, check_shape
+from mmlib.shapes import check_shape
 from mmlib.training import predict
+from mmlib.vision_text.attention import add_coordinates
 from mmlib.world.pictures import draw
 from mmlib.world.questions import ANSWERS, TYPES, Question, ask
 from mmlib.world.sampling import sample_scenes
@@ -97,34 +98,6 @@ class GridEncoder(nn.Module):
         """Return (batch, channels, rows, columns) for pictures (batch, 3, height, width)."""
         grid = self.encoder(pictures)
         return torch.cat([grid, torch.sigmoid(self.words(grid))], dim=1)
-
-
-class Standardise(nn.Module):
-    """Bring each channel (the second axis) to mean 0, deviation 1 over a training set."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("deviation", torch.ones(channels))
-
-    @classmethod
-    def over(cls, training: Tensor) -> "Standardise":
-        """Return the layer for a training set (items, channels, ...)."""
-        layer = cls(training.shape[1])
-        values = training.transpose(0, 1).flatten(1)  # (channels, items · …)
-        layer.mean, layer.deviation = values.mean(dim=1), values.std(dim=1) + 1e-6
-        return layer
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return (batch, channels, ...) as large as ``images``; others are refused."""
-        check_floating(images, name="images")
-        if images.ndim < 2 or images.shape[1] != len(self.mean):
-            raise ValueError(
-                f"images has shape {tuple(images.shape)}, its second axis must have size "
-                f"{len(self.mean)}, as in training: use the same image encoder"
-            )
-        shape = (-1, *[1] * (images.ndim - 2))
-        return (images - self.mean.view(shape)) / self.deviation.view(shape)
 
 
 class QuestionEncoder(nn.Module):
@@ -234,14 +207,6 @@ class StackedAttention(nn.Module):
         return self.answer(u), torch.stack(weights, dim=1)  # (23)
 
 
-def add_coordinates(grids: Tensor) -> Tensor:
-    """Append two channels to grids: x and y of the middle of each cell, from -1 to 1."""
-    axes = [(2 * torch.arange(n) + 1) / n - 1 for n in grids.shape[2:]]  # (rows,), (columns,)
-    y, x = torch.meshgrid(*axes, indexing="ij")
-    place = torch.stack([x, y]).to(grids).expand(len(grids), -1, -1, -1)
-    return torch.cat([grids, place], dim=1)
-
-
 class FilmBlock(nn.Module):
     """A residual block of which the question scales and shifts the features (P18 figure 3)."""
 
@@ -320,11 +285,6 @@ def vqa_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     """
     images, questions, answers = batch
     return cross_entropy(model(*pair_up(images, questions)), answers.flatten())
-
-
-def warm_then_cool(done: float) -> float:
-    """Return the factor on the learning rate: up in the first twentieth, then half a cosine."""
-    return min(1.0, 20 * done) * (0.5 + 0.5 * math.cos(math.pi * done))
 
 
 def probabilities(model: nn.Module, images: Tensor, questions: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmlib.shapes import check_whole
+from mmlib.shapes import check_shape, check_whole
 from mmlib.world.backdrops import paint_backdrops
 from mmlib.world.figures import FIGURES, Parts
 from mmlib.world.scenes import CATEGORIES, Scenes
@@ -119,6 +119,25 @@ def outlines(scenes: Scenes, *, size: int = 64) -> Tensor:
         windows = alone.unfold(2, patch.side, 1).unfold(3, patch.side, 1)
         windows[patch.scene, patch.slot, patch.top, patch.left] = inside
     return alone
+
+
+def cell_shares(masks: Tensor, rows: int, columns: int) -> Tensor:
+    """Return grids that weigh each cell by its share of a mask: (items, rows, columns).
+
+    Args:
+        masks: (items, height, width) bool, none of them empty.
+
+    Returns:
+        each grid sums to 1.
+
+    Raises:
+        ValueError: a mask is empty.
+    """
+    check_shape(masks, "items height width", name="masks")
+    if not bool(masks.flatten(1).any(dim=1).all()):
+        raise ValueError("a mask is empty: there is nothing to share out, leave it out")
+    share = torch.nn.functional.adaptive_avg_pool2d(masks[:, None].float(), (rows, columns))[:, 0]
+    return share / share.sum(dim=(1, 2), keepdim=True)
 
 
 def boxes(seen: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from mmlib.shapes import check_whole
 from mmlib.world import pictures, sampling, sounds
 from mmlib.world.scenes import CATEGORIES, SCENE_CLASSES, Scenes
 
@@ -24,15 +25,16 @@ class Recordings(NamedTuple):
     ambiences: Tensor  # (scene classes, 2, recordings, time): by day, by night
 
 
-def synthesise(count: int, *, generator: torch.Generator) -> Recordings:
+def synthesise(count: int, *, generator: torch.Generator, seconds: float = SECONDS) -> Recordings:
     """Make ``count`` sounds of each category, a quarter as many ambiences by day and by night."""
+    count = check_whole(count, name="count")
     own = [
-        sounds.timbre(category, seconds=SECONDS, generator=generator)
+        sounds.timbre(category, seconds=seconds, generator=generator)
         for category in CATEGORIES
         for _ in range(count)
     ]
     around = [
-        sounds.ambience(scene_class, seconds=SECONDS, generator=generator, night=night)
+        sounds.ambience(scene_class, seconds=seconds, generator=generator, night=night)
         for scene_class in SCENE_CLASSES
         for night in (False, True)
         for _ in range(max(1, count // 4))

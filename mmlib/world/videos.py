@@ -11,8 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmlib.shapes import check_whole
-from mmlib.world import pictures, sampling, sounds
+from mmlib.world import pictures, sampling
 from mmlib.world.scenes import CATEGORIES, SCENE_CLASSES, Scenes
 from mmlib.world.single_source import Recordings
 
@@ -27,26 +26,6 @@ class Videos(NamedTuple):
     scenes: Scenes
     pictures: Tensor  # (videos, 3, 64, 64)
     waves: Tensor  # (videos, time)
-
-
-def synthesise(count: int, *, generator: torch.Generator, seconds: float = 3.0) -> Recordings:
-    """Make ``count`` sounds of each category, a quarter as many ambiences by day and by night."""
-    check_whole(count, name="count")
-    own = [
-        sounds.timbre(category, seconds=seconds, generator=generator)
-        for category in CATEGORIES
-        for _ in range(count)
-    ]
-    around = [
-        sounds.ambience(scene_class, seconds=seconds, generator=generator, night=night)
-        for scene_class in SCENE_CLASSES
-        for night in (False, True)
-        for _ in range(max(1, count // 4))
-    ]
-    return Recordings(
-        torch.stack(own).unflatten(0, (len(CATEGORIES), count)),
-        torch.stack(around).unflatten(0, (len(SCENE_CLASSES), 2, -1)),
-    )
 
 
 def make_videos(

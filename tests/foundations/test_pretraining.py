@@ -20,8 +20,8 @@ from mmlib.foundations.pretraining import (
 )
 from mmlib.runtime import make_generator
 from mmlib.training import fit, predict
+from mmlib.world import labels as labels_of
 from mmlib.world import pictures, sampling, sounds
-from mmlib.world.scenes import CATEGORIES, COLOURS, held_out
 
 
 def sampled(count, **options):
@@ -31,13 +31,13 @@ def sampled(count, **options):
 def image_batch(count=4):
     scenes = sampled(count, split="train")
     drawn = pictures.draw(scenes, generator=make_generator(1))
-    return drawn, pretraining.word_labels(scenes), scenes.scene_class, scenes.night.float()
+    return drawn, labels_of.word_labels(scenes), scenes.scene_class, scenes.night.float()
 
 
 def audio_batch(count=4):
     scenes = sampled(count, slots=2)
     waves = sounds.render(scenes, seconds=0.5, generator=make_generator(1))
-    return waves, pretraining.sound_labels(scenes), scenes.scene_class, scenes.night.float()
+    return waves, labels_of.sound_labels(scenes), scenes.scene_class, scenes.night.float()
 
 
 MODALITIES = {"image": (ImageClassifier, image_batch), "audio": (AudioClassifier, audio_batch)}
@@ -73,30 +73,6 @@ def test_noisy_or_keeps_its_head_and_its_gradient_at_the_ends():
 def test_noisy_or_needs_a_grid():
     with pytest.raises(ValueError, match="rows, columns"):
         pretraining.noisy_or(torch.zeros(3))
-
-
-def test_labels_name_what_is_there_and_nothing_else():
-    scenes = sampled(60)
-    labels = pretraining.word_labels(scenes)
-    for row, objects in zip(labels, scenes.objects(), strict=True):
-        true = {obj.category for obj in objects} | {obj.colour for obj in objects}
-        true |= {f"{obj.colour} {obj.category}" for obj in objects}
-        assert {w for w, on in zip(pretraining.WORDS, row, strict=True) if on} == true & set(
-            pretraining.WORDS
-        )
-    heard = pretraining.sound_labels(scenes)
-    for row, objects in zip(heard, scenes.objects(), strict=True):
-        true = {obj.category for obj in objects if obj.sounding}
-        assert {k for k, on in zip(CATEGORIES, row, strict=True) if on} == true
-
-
-def test_no_word_names_a_pair_that_is_held_out():
-    for category, colour in pretraining.HELD_OUT_PAIRS:
-        assert held_out(torch.tensor(category), torch.tensor(colour))
-        assert f"{COLOURS[colour]} {CATEGORIES[category]}" not in pretraining.WORDS
-    assert len(pretraining.HELD_OUT_PAIRS) + len(pretraining.TRAIN_PAIRS) == len(CATEGORIES) * len(
-        COLOURS
-    )
 
 
 def test_three_layers_halve_the_sides_and_a_cell_lies_over_its_own_pixels():
@@ -164,11 +140,11 @@ def test_what_is_shipped_is_what_was_measured(name):
     scenes = sampled(300, split="train", slots=4 if name == "image" else 3)
     if name == "image":
         model, inputs = pretraining.load_image_classifier(), pictures.draw(scenes)
-        labels = pretraining.word_labels(scenes)
+        labels = labels_of.word_labels(scenes)
     else:
         model = pretraining.load_audio_classifier()
         inputs = sounds.render(scenes, seconds=1.0, generator=make_generator(2))
-        labels = pretraining.sound_labels(scenes)
+        labels = labels_of.sound_labels(scenes)
     logits = predict(
         model, Batches(inputs, batch_size=100), lambda m, b: m(b)[1] if name == "image" else m(b)[0]
     )
@@ -215,26 +191,6 @@ def test_copied_layers_are_the_trained_ones_and_frozen_layers_stay():
     assert all(weight.requires_grad for weight in tuned.parameters())
     with pytest.raises(ValueError, match="count is 6, the encoder has 5 layers"):
         pretraining.copy_layers(trained, 6, freeze=True)
-
-
-def test_few_shot_indices_take_equally_many():
-    labels = torch.tensor([0, 1, 0, 2, 1, 2, 0])
-    assert pretraining.few_shot_indices(labels, 2).tolist() == [0, 2, 1, 4, 3, 5]
-    with pytest.raises(ValueError, match="class 1 has 2 examples, 3"):
-        pretraining.few_shot_indices(labels, 3)
-
-
-def test_held_out_objects_and_mixtures_are_labelled_truly():
-    drawn, pairs = pretraining.held_out_objects(20, generator=make_generator(3))
-    scenes = sampling.sample_scenes(20, generator=make_generator(3), slots=1, split="held out")
-    categories, colours = zip(*(pretraining.HELD_OUT_PAIRS[pair] for pair in pairs), strict=True)
-    assert list(categories) == scenes.category[:, 0].tolist()
-    assert list(colours) == scenes.colour[:, 0].tolist()
-    assert drawn.shape == (20, 3, 64, 64)
-    waves, count = pretraining.sound_mixtures(5, generator=make_generator(3))
-    assert waves.shape == (5, 16_000)
-    assert count.shape == (5,)
-    assert int(count.max()) <= 3
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import cosine_similarity, cross_entropy, interpolate, linear, relu
 from torch.nn.functional import scaled_dot_product_attention as torch_attention
 
+from mmlib.metrics import peak_in
 from mmlib.runtime import make_generator
 from mmlib.vision_audio import localization as loc
 from mmlib.vision_audio.localization import ClipBatches, Clips, Localizer, LocalizerConfig
@@ -101,18 +102,6 @@ def test_only_the_own_sound_drives_attention():
     one, two = model(grids, sounds), model(grids, changed)
     assert torch.equal(one.z[0], two.z[0])
     assert not torch.equal(one.z[1], two.z[1])
-
-
-def test_features_are_standardised_and_a_constant_one_is_nothing():
-    values = numbers(50, 2, 4, 4) * torch.tensor([1.0, 0.0])[:, None, None] + 0.1
-    scale = loc.Standardise(2)
-    scale.learn(values)
-    assert (scale(values)[:, 1] == 0).all()
-    values = numbers(50, 2) * torch.tensor([1e-6, 1e6])
-    scale = loc.Standardise(2)
-    scale.learn(values)
-    assert torch.allclose(scale(values).mean(dim=0), torch.zeros(2), atol=1e-4)
-    assert torch.allclose(scale(values).std(dim=0, correction=0), torch.ones(2), atol=1e-4)
 
 
 # --- the losses ------------------------------------------------------------------------------
@@ -292,12 +281,6 @@ def test_a_map_is_enlarged_as_torch_does_and_keeps_its_middle():
     assert 8 <= row < 16 <= column < 24
 
 
-def test_pointing_by_hand():
-    maps = torch.tensor([[[0.0, 1.0], [0.5, 0.2]], [[0.0, 0.1], [0.9, 0.2]]])
-    regions = torch.tensor([[[0, 1], [0, 0]], [[0, 1], [0, 0]]]).bool()
-    assert loc.points_at(maps, regions).tolist() == [True, False]
-
-
 def test_perfect_maps_get_full_marks_and_flat_ones_none(recordings):
     test_set = loc.make_evaluation_set(8, recordings=recordings, generator=make_generator(4))
     perfect = loc.Maps(
@@ -355,7 +338,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="neither"):
         ClipBatches(Clips(None, good[0], good[1]), generator=make_generator(0), pairs=False)
     with pytest.raises(ValueError, match="regions"):
-        loc.points_at(numbers(2, 3, 3), numbers(2, 3, 4) > 0)
+        peak_in(numbers(2, 3, 3), numbers(2, 3, 4) > 0)
 
 
 @pytest.mark.parametrize("wrong", [{"features": 0}, {"audio_features": True}])

@@ -25,7 +25,7 @@ from mmlib.vision_audio.soundnet import (
     SoundNet,
     SoundNetConfig,
 )
-from mmlib.world import pictures, sampling, videos
+from mmlib.world import pictures, sampling, single_source, videos
 from mmlib.world.scenes import CATEGORIES, SCENE_CLASSES
 
 RATE = soundnet.SAMPLE_RATE
@@ -63,7 +63,7 @@ def targets(count, seed=0):
 
 @pytest.fixture(scope="module")
 def made_videos():
-    recordings = videos.synthesise(4, generator=make_generator(0), seconds=1.5)
+    recordings = single_source.synthesise(4, generator=make_generator(0), seconds=1.5)
     return videos.make_videos(8, recordings=recordings, generator=make_generator(0), seconds=1.2)
 
 

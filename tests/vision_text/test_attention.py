@@ -156,7 +156,7 @@ def test_coordinates_go_across_then_down_from_the_middle():
     found = attention.add_coordinates(grids)
     assert torch.equal(found[:, :6], grids)
     across, down = found[0, 6], found[0, 7]
-    assert torch.equal(across, torch.tensor([[-1.5, -0.5, 0.5, 1.5]] * 2).double())
+    assert torch.equal(across, torch.tensor([[-0.75, -0.25, 0.25, 0.75]] * 2).double())
     assert torch.equal(down, torch.tensor([[-0.5] * 4, [0.5] * 4]).double())
 
 
@@ -328,15 +328,6 @@ def test_a_map_points_at_the_middle_of_one_cell_or_between_two():
         seen[0, top : top + 2, left : left + 2] = True
         assert attention.points_at(maps[point : point + 1], seen).tolist() == [True]
         assert attention.points_at(maps[point : point + 1], ~seen).tolist() == [False]
-
-
-def test_ideal_maps_weigh_cells_by_their_share_of_the_mask():
-    seen = torch.zeros(1, 16, 16, dtype=torch.bool)
-    seen[0, :8, :4], seen[0, 8, 8] = True, True
-    expected = torch.tensor([[[32.0, 0.0], [0.0, 1.0]]]) / 33
-    assert torch.allclose(attention.ideal_maps(seen, rows=2, columns=2), expected)
-    with pytest.raises(TypeError, match=r"seen has dtype torch.float32, it must be torch.bool"):
-        attention.points_at(torch.zeros(1, 2, 2), torch.zeros(1, 16, 16))
 
 
 def test_refuses_what_does_not_fit():

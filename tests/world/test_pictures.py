@@ -6,7 +6,7 @@ import torch
 from mmlib.runtime import make_generator
 from mmlib.world.backdrops import lattice, noise
 from mmlib.world.figures import FIGURES
-from mmlib.world.pictures import PAINTS, boxes, draw, masks, outlines
+from mmlib.world.pictures import PAINTS, boxes, cell_shares, draw, masks, outlines
 from mmlib.world.sampling import sample_scenes
 from mmlib.world.scenes import CATEGORIES, COLOURS, SCENE_CLASSES
 
@@ -184,3 +184,12 @@ def test_every_category_can_be_drawn_alone():
         category=torch.arange(len(CATEGORIES))[:, None], present=torch.ones(10, 1).bool()
     )
     assert masks(one).any(dim=(1, 2, 3)).all()
+
+
+def test_cells_share_a_mask_by_their_part_of_it():
+    seen = torch.zeros(1, 16, 16, dtype=torch.bool)
+    seen[0, :8, :4], seen[0, 8, 8] = True, True
+    expected = torch.tensor([[[32.0, 0.0], [0.0, 1.0]]]) / 33
+    assert torch.allclose(cell_shares(seen, 2, 2), expected)
+    with pytest.raises(ValueError, match="a mask is empty"):
+        cell_shares(torch.zeros(1, 16, 16, dtype=torch.bool), 2, 2)

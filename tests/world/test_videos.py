@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmlib.runtime import make_generator
-from mmlib.world import sampling, videos
+from mmlib.world import sampling, single_source, videos
 from mmlib.world.scenes import CATEGORIES, SCENE_CLASSES
 from mmlib.world.single_source import Recordings
 
@@ -13,7 +13,7 @@ NEW, AROUND = CATEGORIES[6:], SCENE_CLASSES[3:]
 
 @pytest.fixture(scope="module")
 def recordings():
-    return videos.synthesise(4, generator=make_generator(0), seconds=1.5)
+    return single_source.synthesise(4, generator=make_generator(0), seconds=1.5)
 
 
 def tones(count):
