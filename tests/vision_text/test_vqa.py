@@ -267,7 +267,7 @@ def test_bad_input_is_refused(data, vocabulary):
     model, (grids, questions, _) = made("attention", data, vocabulary)
     with pytest.raises(ValueError, match=r"values has shape \(12, 5, 4, 4\).*must have size 6"):
         model(grids[:, :5], questions[:, 0])
-    with pytest.raises(TypeError, match=r"images has dtype torch\.int64"):
+    with pytest.raises(TypeError, match=r"values has dtype torch\.int64"):
         model(grids.long(), questions[:, 0])
     with pytest.raises(ValueError, match=r"questions has 3 axes"):
         model(grids, questions)
