@@ -27,10 +27,7 @@ def _states(rng):
     title="One step of an LSTM",
     inputs=_states,
     hints={
-        "The new hidden state was made of the old cell: compute c' first.": {"shown": "old"},
-        "The tanh in h' = o tanh c' is missing (as in Show and Tell).": {
-            "squash": lambda cell: cell
-        },
+        "The tanh of the new cell is missing: h' = o tanh c'.": {"squash": lambda cell: cell},
         "The bias is missing.": {"use_bias": 0},
         "Input and forget gate are swapped: the order is i, f, g, o.": {"order": (1, 0, 2, 3)},
         "Candidate and output gate are swapped: the order is i, f, g, o.": {"order": (0, 1, 3, 2)},
@@ -39,13 +36,13 @@ def _states(rng):
 )
 def lstm_step(
     word, hidden, cell, weights, bias, *, order=(0, 1, 2, 3), candidate=np.tanh, squash=np.tanh,
-    use_bias=1, shown="new",
+    use_bias=1,
 ):  # fmt: skip
     """Return the next hidden state and cell, both (dim,)."""
     gates = np.split(weights @ np.concatenate([word, hidden]) + use_bias * bias, 4)
     i, f, g, o = (gates[k] for k in order)
     new = _sigmoid(f) * cell + _sigmoid(i) * candidate(g)
-    return _sigmoid(o) * squash(new if shown == "new" else cell), new
+    return _sigmoid(o) * squash(new), new
 
 
 def _captions(rng):
@@ -66,8 +63,7 @@ def _captions(rng):
     inputs=_captions,
     hints={
         "The padding counts as a word here.": {"mean": lambda loss, real: loss.mean()},
-        "The padding's loss is left out, but its positions are still counted: divide by the number "
-        "of real words.": {"mean": lambda loss, real: loss[real].sum() / loss.size},
+        "Divide by the number of real words.": {"mean": lambda x, real: x[real].sum() / x.size},
         "The losses were added up: take their mean.": {"mean": lambda loss, real: loss[real].sum()},
         "This is the mean log-probability: the loss is its negative.": {"sign": -1},
     },
@@ -104,13 +100,7 @@ def _grams(words, n):
         "Clipped by the sum over the references: the largest count decides.": {
             "clip": lambda count, others: min(count, sum(others))
         },
-        "Each n-gram counts once here: count all that match.": {
-            "clip": lambda count, others: min(count, max(others), 1)
-        },
         "Divide the matches by the number of the candidate's n-grams.": {"total": lambda grams: 1},
-        "Single words were counted: an n-gram is a run of n words.": (
-            lambda candidate, references, n: ngram_precision(candidate, references, 1)
-        ),
     },
 )
 def ngram_precision(
@@ -142,13 +132,12 @@ def _beams(rng):
         "Log-probabilities are added, not multiplied.": {"join": np.multiply},
         "A finished hypothesis has one continuation only.": {"keep_finished": False},
         "Finished hypotheses were dropped: they stay.": {"drop_finished": True},
-        "All continuations compete: one may be continued twice.": {"compete": False},
         "Row and word are swapped: the hypothesis comes first.": {"order": [1, 0]},
     },
 )
 def beam_step(
     scores, finished, log_probs, end, *, past=1, join=np.add, keep_finished=True,
-    drop_finished=False, compete=True, order=(0, 1),
+    drop_finished=False, order=(0, 1),
 ):  # fmt: skip
     """Return the continuations that are kept, the best first: (hypothesis, word), (beam, 2)."""
     total = join(past * scores[:, None], log_probs)  # (beam, vocab)
@@ -156,7 +145,5 @@ def beam_step(
         total[finished == 1] = -np.inf
     if keep_finished and not drop_finished:
         total[finished == 1, end] = scores[finished == 1]
-    if not compete:
-        total[total < total.max(axis=1, keepdims=True)] = -np.inf
     best = np.argsort(-total.ravel(), kind="stable")[: len(scores)]
     return np.stack(np.unravel_index(best, total.shape), axis=1)[:, list(order)]

@@ -110,7 +110,6 @@ def _votes(rng):
     hints={
         "A pixel that one person marked counts half: g = min(1, votes / 2).": {"needed": 1},
         "Two people are enough: g is at most 1.": {"most": np.inf},
-        "All three people were asked for: two are enough.": {"needed": 3},
         "The claimed pixels that nobody marked are missing in the denominator.": {"false": 0},
         "Add to the denominator only claimed pixels without a vote.": {
             "nobody": lambda votes: votes >= 0
@@ -133,9 +132,6 @@ def consensus_iou(
     title="The success curve and its area",
     inputs=lambda rng: [{"ious": rng.beta(2, 2, size=n)} for n in (3, 10, 25, 40)],
     hints={
-        "The area lacks the step: thresholds lie 0.05 apart.": {
-            "area": lambda success: success.sum()
-        },
         "These are rectangles: use trapezoids.": {"area": lambda success: success.sum() / 20},
         "These are failures: success is at or above the threshold.": {"succeeds": np.less},
         "The success is asked for at the threshold 0.5.": {"at": 6},

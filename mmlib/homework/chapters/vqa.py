@@ -65,9 +65,6 @@ def _votes(rng):
         "Fewer than three count for nothing here: two others are worth two thirds.": (
             lambda answer, humans: float(humans.count(answer) >= 3)
         ),
-        "Only the most frequent answer counts here: any answer counts as far as people gave it.": (
-            lambda answer, humans: float(max(humans, key=humans.count) == answer)
-        ),
         "One who agrees is worth a third, not a full point.": {"needed": 1},
     },
 )

@@ -7,13 +7,8 @@ from mmlib.homework.exercise import exercise
 
 def _sentences(rng):
     """Short sentences over few words, so that words recur; some windows reach over both ends."""
-    sizes = [
-        (2, 1),
-        (3, 5),
-        (6, 2),
-        *zip(rng.integers(5, 9, 4), rng.integers(1, 5, 4), strict=True),
-    ]
-    cases = [{"words": rng.integers(4, size=n), "window": int(window)} for n, window in sizes]
+    sizes = ((2, 1), (3, 5), (6, 2), (5, 3), (7, 1), (8, 4), (8, 2))
+    cases = [{"words": rng.integers(4, size=n), "window": window} for n, window in sizes]
     return [*cases, {"words": np.array([7, 3, 3, 9]), "window": 1}]
 
 
@@ -64,14 +59,9 @@ def _log_sum(scores):
     title="The loss of one pair",
     inputs=_tables,
     hints={
-        "The exponential of a large score overflows: write the logarithm of the fraction as a "
-        "difference, and subtract the largest score first.": lambda centres, contexts, c, o: (
-            np.log(np.exp(contexts @ centres[c]).sum()) - contexts[o] @ centres[c]
-        ),
-        "The fraction is infinite over infinite, or 0 over 0: subtract the largest score before "
-        "the exponentials.": lambda centres, contexts, c, o: (
-            -np.log(np.exp(contexts @ centres[c]) / np.exp(contexts @ centres[c]).sum())[o]
-        ),
+        "The exponential of a large score overflows: subtract the largest score first.": {
+            "log_sum": lambda scores: np.log(np.exp(scores).sum())
+        },
         "This is log p: the loss is -log p.": {"sign": -1},
         "This is the logarithm to base 2: take the natural one, np.log.": {"sign": 1 / np.log(2)},
         "The two tables are swapped: the centre's row is taken of W, all others of W'.": (
@@ -79,10 +69,10 @@ def _log_sum(scores):
         ),
     },
 )
-def softmax_loss(centres, contexts, centre_id, context_id, *, sign=1):
+def softmax_loss(centres, contexts, centre_id, context_id, *, sign=1, log_sum=_log_sum):
     """Return -log p(context | centre) of the full softmax, one number."""
     scores = contexts @ centres[centre_id]
-    return sign * (_log_sum(scores) - scores[context_id])
+    return sign * (log_sum(scores) - scores[context_id])
 
 
 def _triples(rng):
