@@ -9,5 +9,6 @@ mentions    what a caption names, as masks; beginnings that ask for a relation
 sounds      scenes as 16 kHz waveforms, with separate stems; on timbres
 reading     captions checked against their scene, claim by claim
 balanced_pairs  like scenes with different answers to one question
+voices      speakers, and captions as their speech, with the time of every phone; on phones
 single_source   scenes in which one object sounds, with sounds mixed from recordings
 """
