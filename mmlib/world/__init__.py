@@ -10,5 +10,9 @@ sounds      scenes as 16 kHz waveforms, with separate stems; on timbres
 reading     captions checked against their scene, claim by claim
 balanced_pairs  like scenes with different answers to one question
 voices      speakers, and captions as their speech, with the time of every phone; on phones
+solids      a dozen categories of 3D objects made of named parts; on solid_forms
+solid_samples   solids as voxels, points with normals and part labels, meshes
+solid_views     solids and scenes of solids as depth maps, pictures, stereo pairs; on cameras
+cameras     the pinhole camera: intrinsics, extrinsics, rays
 single_source   scenes in which one object sounds, with sounds mixed from recordings
 """
