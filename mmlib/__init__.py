@@ -7,6 +7,7 @@ floor 1
     shapes             arguments are checked, with errors that teach
     files              a file is written whole or not at all
     page               what a notebook's page shows besides figures: sounds, tables, numbers
+    viewer             shapes that the reader turns in the page
     plotting           the only importer of matplotlib
 
 floor 2

@@ -20,6 +20,8 @@ VIEWS = {"wide, light": (1366, 900, "light"), "narrow, dark": (390, 844, "dark")
 PATIENCE = 120_000  # milliseconds for a page to load: a busy machine is no fault of the book
 ARGUMENTS = [
     "--no-sandbox",
+    "--use-angle=swiftshader",  # shapes are drawn without a graphics card, alike everywhere
+    "--enable-unsafe-swiftshader",
     "--disable-background-networking",
     "--disable-component-update",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # nothing leaves this machine

@@ -42,6 +42,24 @@ import importlib.metadata as m
 print(next(f for f in m.files('ipywidgets') if f.name == 'LICENSE').read_text(), end='')
 " > "$vendor/widgets/LICENSE"
 
+# Shapes that the reader turns: of three.js only what viewer.js asks for, as one script.
+esbuild=0.28.2
+get three@0.187.0
+mkdir -p "$vendor/three" "$scratch/bundle/node_modules"
+cp "$scratch/package/LICENSE" "$vendor/three/"
+rm -rf "$scratch/bundle/node_modules/three"
+cp -r "$scratch/package" "$scratch/bundle/node_modules/three"
+cat > "$scratch/bundle/entry.js" <<'END'
+export {
+  AmbientLight, BufferAttribute, BufferGeometry, CanvasTexture, ColorManagement, DirectionalLight, DoubleSide,
+  LinearSRGBColorSpace, Mesh, MeshLambertMaterial, PerspectiveCamera, Points, PointsMaterial, Scene, Spherical,
+  WebGLRenderer,
+} from "three";
+export { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
+END
+(cd "$scratch/bundle" && npx --yes "esbuild@$esbuild" entry.js --bundle --minify --format=iife \
+    --global-name=THREE --legal-comments=none --log-level=warning --outfile="$vendor/three/three.js")
+
 # Type: one serif for reading, one sans for the frame around it, one mono for code.
 font() {
     get "@fontsource-variable/$1@$2"

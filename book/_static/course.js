@@ -24,7 +24,21 @@ function openAllForPrint() {
   for (const details of document.querySelectorAll("details:not([open])")) details.open = true;
 }
 
+// A page with shapes to turn fetches what turns them; the others do without.
+const STATIC = new URL(".", document.currentScript.src);
+async function startViewers() {
+  if (!document.querySelector("figure.shape")) return;
+  for (const name of ["vendor/three/three.js", "viewer.js"]) {
+    const script = document.createElement("script");
+    script.src = new URL(name, STATIC);
+    const done = new Promise((loaded, failed) => ([script.onload, script.onerror] = [loaded, failed]));
+    document.head.append(script);
+    await done;
+  }
+}
+
 window.addEventListener("load", () => {
+  startViewers();
   makeScrollersFocusable();
   nameControls();
   new MutationObserver(nameControls).observe(document.body, { childList: true, subtree: true });
