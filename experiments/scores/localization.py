@@ -19,7 +19,10 @@ SYSTEMS = (
     "pairs + 10 % of boxes",
     "pairs + 50 % of boxes",
     "all boxes, supervised",
+    "contrastive, any negatives",
     "triplet, alike pictures",
+    "contrastive, alike pictures",
+    "contrastive, alike + 10 % of boxes",
 )
 TRAIN, CHECK, TEST = 4000, 200, 400
 
@@ -41,6 +44,7 @@ def regimes(clips: Clips, seed: int) -> dict[str, dict]:
     """Return how each trained system is trained; all but one take the same number of steps."""
     order = torch.randperm(len(clips.grids), generator=make_generator(7000 + seed))
     group, tenth = loc.appearance_groups(clips.grids), order[: len(order) // 10]
+    contrastive = {"unsupervised": loc.contrastive_loss}
     return {
         "saliency, no sound": {"marked": order, "pairs": False},
         "unsupervised": {},
@@ -50,7 +54,10 @@ def regimes(clips: Clips, seed: int) -> dict[str, dict]:
         "pairs + 10 % of boxes": {"marked": tenth},
         "pairs + 50 % of boxes": {"marked": order[: len(order) // 2]},
         "all boxes, supervised": {"marked": order, "pairs": False},
+        "contrastive, any negatives": contrastive,
         "triplet, alike pictures": {"group": group},
+        "contrastive, alike pictures": contrastive | {"group": group},
+        "contrastive, alike + 10 % of boxes": contrastive | {"group": group, "marked": tenth},
     }
 
 
