@@ -119,26 +119,27 @@ def aim_cameras(
 def orbit_cameras(
     azimuth: Tensor,
     *,
-    elevation: float = 25.0,
+    elevation: Tensor | float = 25.0,
     away: float = 4.0,
     height: int = 64,
     width: int = 64,
     field_of_view: float = 34.0,
 ) -> Cameras:
-    """Return cameras on a circle around the origin, all looking at it.
+    """Return cameras on a ball around the origin, all aimed at it.
 
     Args:
         azimuth: (cameras,) in degrees; at 0 a camera stands in front, at z > 0.
-        elevation: how far above the ground they look down from, in degrees, below 90.
+        elevation: (cameras,) or one for all: the angle above the ground, in degrees, -89 to 89.
         away: their distance from the origin.
     """
     check_shape(azimuth, "cameras", name="azimuth")
-    angle, up = torch.deg2rad(azimuth), math.radians(elevation)
-    across = away * math.cos(up)
-    centre = torch.stack(
-        [across * angle.sin(), torch.full_like(angle, away * math.sin(up)), across * angle.cos()],
-        -1,
-    )
+    around = torch.deg2rad(azimuth)
+    up = torch.deg2rad(torch.as_tensor(elevation).to(azimuth)).expand_as(around)
+    centre = torch.stack([up.cos() * around.sin(), up.sin(), up.cos() * around.cos()], dim=-1)
     return aim_cameras(
-        centre, torch.zeros_like(centre), height=height, width=width, field_of_view=field_of_view
+        away * centre,
+        torch.zeros_like(centre),
+        height=height,
+        width=width,
+        field_of_view=field_of_view,
     )

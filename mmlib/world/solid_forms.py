@@ -50,18 +50,23 @@ def _turn(angle: Size, like: Tensor) -> tuple[Tensor, Tensor]:
     return angle.cos(), angle.sin()
 
 
+def _root(squares: Tensor) -> Tensor:
+    """Return the square root; at 0, where it has no slope, the slope is 0 instead of infinite."""
+    return squares.clamp(min=1e-18).sqrt()
+
+
 def box(p: Point, half: tuple[Size, Size, Size], *, rounded: float = 0.0) -> Tensor:
     """Distance to a box with half sides ``half``, its edges rounded by a radius."""
     x, y, z = (value.abs() - (side - rounded) for value, side in zip(p, half, strict=True))
     inside = torch.maximum(torch.maximum(x, y), z).clamp(max=0)
     x, y, z = x.clamp(min=0), y.clamp(min=0), z.clamp(min=0)
-    return (x * x + y * y + z * z).sqrt() + inside - rounded
+    return _root(x * x + y * y + z * z) + inside - rounded
 
 
 def cone(p: Point, radii: tuple[Size, Size], half: Size) -> Tensor:
     """Distance to a cut-off cone around y with ``radii`` at y = -half and y = half."""
     bottom, top = radii
-    across = (p.x * p.x + p.z * p.z).sqrt()
+    across = _root(p.x * p.x + p.z * p.z)
     at_cap = torch.where(p.y < 0, torch.zeros_like(across) + bottom, torch.zeros_like(across) + top)
     cap_u, cap_v = (across - at_cap).clamp(min=0), p.y.abs() - half
     lean = top - bottom  # the side runs from (bottom, -half) to (top, half)
@@ -69,16 +74,17 @@ def cone(p: Point, radii: tuple[Size, Size], half: Size) -> Tensor:
     along = along.clamp(0, 1)
     side_u, side_v = across - bottom - lean * along, p.y + half - 2 * half * along
     inside = (side_u < 0) & (cap_v < 0)
-    nearest = torch.minimum(cap_u * cap_u + cap_v * cap_v, side_u * side_u + side_v * side_v).sqrt()
+    nearest = torch.minimum(cap_u * cap_u + cap_v * cap_v, side_u * side_u + side_v * side_v)
+    nearest = _root(nearest)
     return torch.where(inside, -nearest, nearest)
 
 
 def cylinder(p: Point, radius: Size, half: Size) -> Tensor:
     """Distance to a cylinder around y that reaches from -half to half."""
-    u, v = (p.x * p.x + p.z * p.z).sqrt() - radius, p.y.abs() - half
+    u, v = _root(p.x * p.x + p.z * p.z) - radius, p.y.abs() - half
     inside = torch.maximum(u, v).clamp(max=0)
     u, v = u.clamp(min=0), v.clamp(min=0)
-    return (u * u + v * v).sqrt() + inside
+    return _root(u * u + v * v) + inside
 
 
 def capsule(p: Point, end: tuple[Size, Size, Size], radius: Size) -> Tensor:
@@ -86,11 +92,11 @@ def capsule(p: Point, end: tuple[Size, Size, Size], radius: Size) -> Tensor:
     dot = p.x * end[0] + p.y * end[1] + p.z * end[2]
     along = (dot / (end[0] * end[0] + end[1] * end[1] + end[2] * end[2])).clamp(0, 1)
     x, y, z = p.x - along * end[0], p.y - along * end[1], p.z - along * end[2]
-    return (x * x + y * y + z * z).sqrt() - radius
+    return _root(x * x + y * y + z * z) - radius
 
 
 def ring(p: Point, radius: Size, thickness: Size, *, stretch: Size = 0.0) -> Tensor:
     """Distance to a torus around z, its tube ``thickness``, pulled apart by stretch along y."""
     y = (p.y.abs() - stretch).clamp(min=0)
-    u = (p.x * p.x + y * y).sqrt() - radius
-    return (u * u + p.z * p.z).sqrt() - thickness
+    u = _root(p.x * p.x + y * y) - radius
+    return _root(u * u + p.z * p.z) - thickness
