@@ -91,15 +91,20 @@ def draw(result: dict, label: str) -> str:
     digits = result["columns"][names.index(label)].get("digits", 0)
     values = [(row[name], row[key]) for row in result["rows"] if row[key] is not None]
     points = [(who, *(v if isinstance(v, list) else (v, 0))) for who, v in values]
-    low = min(0.0, *(mean - reach for _, mean, reach in points))
-    high = max(1.0, *(mean + reach for _, mean, reach in points))
+    low = min([0.0, *(mean - reach for _, mean, reach in points if mean < 0)])
+    high = max([1.0, *(mean + reach for _, mean, reach in points if mean > 1)])
 
     def percent(value: float) -> str:
-        return f"{100 * (value - low) / (high - low):.1f}%"
+        """Return the position of a value; what lies outside is cut off at the edge."""
+        return f"{100 * (min(max(value, low), high) - low) / (high - low):.1f}%"
+
+    def width(mean: float, reach: float) -> str:
+        start, end = max(mean - reach, low), min(mean + reach, high)
+        return percent(low + end - start)
 
     lines = "".join(
         f'<span class="who">{html.escape(who)}</span><span class="track">'
-        f'<i style="left:{percent(mean - reach)};width:{percent(low + 2 * reach)}"></i>'
+        f'<i style="left:{percent(mean - reach)};width:{width(mean, reach)}"></i>'
         f'<b style="left:{percent(mean)}"></b></span><span>{mean:.{min(digits, 2)}f}</span>'
         for who, mean, reach in points
     )

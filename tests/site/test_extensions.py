@@ -161,6 +161,10 @@ def test_an_interval_stands_below_its_mean():
     assert "left:71.0%;width:2.0%" in picture
     assert "left:72.0%" in picture
     assert 'aria-label="words/s: ours 0.72"' in picture
+    result["rows"][0]["speed"] = [0.01, 0.03]  # an interval below 0 is cut off
+    picture = results_table.draw(result, "words/s")
+    assert "left:0.0%;width:4.0%" in picture
+    assert "from 0 on the left to 1 on" in picture
 
 
 @pytest.mark.parametrize(
