@@ -14,5 +14,6 @@ solids      a dozen categories of 3D objects made of named parts; on solid_forms
 solid_samples   solids as voxels, points with normals and part labels, meshes
 solid_views     solids and scenes of solids as depth maps, pictures, stereo pairs; on cameras
 cameras     the pinhole camera: intrinsics, extrinsics, rays
+dishes      plates of food with their recipes: ingredients and steps
 single_source   scenes in which one object sounds, with sounds mixed from recordings
 """
