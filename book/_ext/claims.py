@@ -87,7 +87,8 @@ class ClaimRole(SphinxRole):
             )
             return [nodes.problematic(self.rawtext, self.rawtext)], []
         claim = claims[self.text]
-        value = nodes.inline("", claim["value"], classes=["claim-value"])
+        unbroken = claim["value"].replace(" %", "\N{NO-BREAK SPACE}%")
+        value = nodes.inline("", unbroken, classes=["claim-value"])
         source = cite(self.env, claim["source"], self.lineno, self.inliner)
         return [
             value,

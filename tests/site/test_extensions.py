@@ -75,7 +75,7 @@ def test_pages_render_from_the_files(build):
     )
     assert code == 0, said
     text = re.sub(r"<[^>]+>", "", page)
-    assert "7 % (Doe" in text
+    assert "7\u00a0% (Doe" in text  # a line never ends between number and %
     assert "read in the paper itself" in text
     assert "1\u202f234.6" in text
     assert len(re.findall(r'class="(?:head )?number"', page)) == 3  # heading, number, dash
