@@ -24,7 +24,7 @@ floor 3
 
 floor 4
     foundations        modalities, fusion, pretraining
-    vision_text        word2vec, captioning, attention, vqa
+    vision_text        word2vec, visual_semantic, captioning, attention, vqa
     vision_audio       spectrogram, soundnet, localization
 
 Nothing is re-exported here: ``from mmlib.vision_audio import spectrogram``.

@@ -248,19 +248,19 @@ def true_of(captions: Sequence[str], scenes: Scenes) -> Tensor:
     Raises:
         ValueError: a caption is no inventory.
     """
-    places: dict[tuple, list[int]] = {}
+    same: dict[tuple, list[int]] = {}
     for number, objects in enumerate(scenes.objects()):
         around = scenes.scene_class_name(number), bool(scenes.night[number])
         for coloured in (True, False):
             named = Counter((o.colour if coloured else None, o.category) for o in objects)
-            places.setdefault((*around, frozenset(named.items())), []).append(number)
+            same.setdefault((*around, frozenset(named.items())), []).append(number)
     true = torch.zeros(len(scenes), len(captions), dtype=torch.bool)
     for column, caption in enumerate(captions):
         claims = parse(caption.split())
         if claims is None or claims.form != "inventory":
             raise ValueError(f"{caption!r} is no inventory: ask for captions of that form alone")
         named = frozenset(((m.colour, m.category), m.count) for m in claims.mentions)
-        true[places.get((claims.scene_class, claims.night, named), []), column] = True
+        true[same.get((claims.scene_class, claims.night, named), []), column] = True
     return true
 
 
@@ -347,7 +347,7 @@ class Clip(nn.Module):
             channels = out
         self.image = nn.Sequential(*layers, nn.Flatten(), nn.Linear(128 * 4 * 4, joint))
         self.embed = nn.Embedding(words, width, padding_idx=0)
-        self.place = nn.Parameter(0.01 * torch.randn(longest, width))
+        self.position = nn.Parameter(0.01 * torch.randn(longest, width))
         self.text = nn.TransformerEncoderLayer(width, 4, 2 * width, dropout=0.0, batch_first=True)
         self.to_joint = nn.Linear(width, joint)
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
@@ -359,8 +359,8 @@ class Clip(nn.Module):
     def embed_texts(self, texts: Tensor) -> Tensor:
         """Return (texts, joint), of length 1, for int64 (texts, words); 0 is no word."""
         absent = texts == 0
-        placed = self.embed(texts) + self.place[: texts.shape[1]]
-        read = self.text(placed, src_key_padding_mask=absent).masked_fill(absent[..., None], 0)
+        read = self.embed(texts) + self.position[: texts.shape[1]]
+        read = self.text(read, src_key_padding_mask=absent).masked_fill(absent[..., None], 0)
         return normalize(self.to_joint(read.sum(dim=1)), dim=1)
 
 
