@@ -26,6 +26,7 @@ floor 4
     foundations        modalities, fusion, pretraining
     vision_text        word2vec, visual_semantic, captioning, attention, vqa
     vision_audio       spectrogram, soundnet, localization
+    vision_3d          representations
 
 Nothing is re-exported here: ``from mmlib.vision_audio import spectrogram``.
 """

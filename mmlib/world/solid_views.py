@@ -18,7 +18,8 @@ from mmlib.world.solids import CATEGORIES, FLOOR, Solids, part_distances, sample
 
 HIT = 3e-4  # so near to a surface a ray has arrived
 REACH = 20.0  # and so far from the camera it has missed
-STEPS = 128  # a ray still under way after these crawls along a surface: it counts as arrived
+STEPS = 128
+CLOSE = 0.01  # a ray that is still under way after STEPS has arrived if so near, else it has missed
 BALL = 1.5  # every solid lies within so much of the origin
 WALL = -3.2  # z of the wall behind a scene
 GROUND_SLOT, WALL_SLOT, NOTHING = -1, -2, -3  # in View.slot
@@ -212,7 +213,10 @@ def _trace(scenes: SolidScenes, scene: Tensor, origins: Tensor, rays: Tensor) ->
         travelled[active] += step
         active = active[(step > HIT) & (travelled[active] < end[active])]
         if not len(active):
-            break
+            return torch.minimum(travelled, end)
+    points = origins[active] + travelled[active, None] * rays[active]
+    passed = _solid_distances(scenes, scene[active], points).amin(dim=-1) > CLOSE
+    travelled[active[passed]] = REACH
     return torch.minimum(travelled, end)
 
 

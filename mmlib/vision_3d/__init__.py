@@ -1,0 +1,1 @@
+"""Into space: one module a chapter, in the order of book/map.yml."""
