@@ -17,6 +17,7 @@ Other than in the papers: the sizes; one training for all words, not for names o
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -38,6 +39,7 @@ from mmlib.world.sampling import sample_scenes
 from mmlib.world.scenes import CATEGORIES, COLOURS, SCENE_CLASSES, Scenes
 
 DRAWN_AT_ONCE = 250  # pictures, which are large, in memory at a time
+LONGEST = 32  # words that ``Clip`` can read
 TAGS = (*CATEGORIES, *COLOURS, *SCENE_CLASSES, "day", "night")
 
 
@@ -100,7 +102,7 @@ class MeanOfWords(nn.Module):
         self.linear = nn.Linear(dim, joint)
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> Tensor:
-        """Return (texts, joint) for word vectors (texts, words, dim), zero where there is none."""
+        """Return (texts, joint) for word vectors (texts, words, dim), 0 where is none."""
         return self.linear(embedded.sum(dim=1) / lengths[:, None])
 
 
@@ -155,7 +157,7 @@ class VisualSemantic(nn.Module):
         return normalize(self.image(self.standardise(features)), dim=1)
 
     def embed_texts(self, texts: Tensor) -> Tensor:
-        """Return (texts, joint), of length 1, for ``encode_texts``' int64 (texts, words)."""
+        """Return (texts, joint), of length 1, for int64 (texts, words)."""
         check_shape(texts, "texts words", name="texts")
         return normalize(self.text(self.embed(texts), (texts != 0).sum(dim=1)), dim=1)
 
@@ -339,7 +341,7 @@ class Clip(nn.Module):
         words: rows of the word table, the 0 of padding among them.
     """
 
-    def __init__(self, words: int, *, width: int = 64, joint: int = 64, longest: int = 32) -> None:
+    def __init__(self, words: int, *, width: int = 64, joint: int = 64) -> None:
         super().__init__()
         layers, channels = [], 3
         for out in (32, 64, 128):  # 32 × 32 → 16 × 16 → 8 × 8 → 4 × 4
@@ -347,7 +349,7 @@ class Clip(nn.Module):
             channels = out
         self.image = nn.Sequential(*layers, nn.Flatten(), nn.Linear(128 * 4 * 4, joint))
         self.embed = nn.Embedding(words, width, padding_idx=0)
-        self.position = nn.Parameter(0.01 * torch.randn(longest, width))
+        self.position = nn.Parameter(0.01 * torch.randn(LONGEST, width))
         self.text = nn.TransformerEncoderLayer(width, 4, 2 * width, dropout=0.0, batch_first=True)
         self.to_joint = nn.Linear(width, joint)
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
@@ -360,11 +362,12 @@ class Clip(nn.Module):
         """Return (texts, joint), of length 1, for int64 (texts, words); 0 is no word."""
         absent = texts == 0
         read = self.embed(texts) + self.position[: texts.shape[1]]
-        read = self.text(read, src_key_padding_mask=absent).masked_fill(absent[..., None], 0)
-        return normalize(self.to_joint(read.sum(dim=1)), dim=1)
+        read = self.text(read, src_key_padding_mask=absent)
+        read = read.masked_fill(absent[..., None], 0).sum(dim=1)
+        return normalize(self.to_joint(read), dim=1)
 
 
 def clip_loss(model: Clip, batch: tuple[Tensor, Tensor]) -> Tensor:
     """Return InfoNCE at the model's own temperature; a batch as in ``pair_loss``."""
     temperature = (-model.log_scale).exp().clamp(min=0.01)  # the paper's bound, too
-    return pair_loss(lambda similarity: info_nce(similarity, temperature=temperature))(model, batch)
+    return pair_loss(partial(info_nce, temperature=temperature))(model, batch)
