@@ -21,6 +21,7 @@ _SENOCAK = (
     "89205e9b0af21be847d29deeaded140604e77229"
 )
 _LIPNET = "https://raw.githubusercontent.com/rizkiarm/LipNet"
+_MIDDLEBURY = "https://vision.middlebury.edu/stereo/data/scenes2003/newdata"
 _GRID = f"{_LIPNET}/dc721efc302176eec9634908ff388ad332a30380/evaluation/samples"
 _GRID_MORE = f"{_LIPNET}/1dcea8209f90bc240213d636372cd93059c32c51/evaluation/samples"
 _GRID_CLIPS = {
@@ -335,6 +336,21 @@ DATA_SETS: dict[str, DataSet] = {
             probe="bbaf2n.mpg",
             note="nine clips of three seconds, the samples of github.com/rizkiarm/LipNet; the "
             "whole corpus has 34 speakers with 1,000 sentences each",
+        ),
+        DataSet(
+            name="middlebury-2003",
+            page="https://vision.middlebury.edu/stereo/data/scenes2003/",
+            sources=tuple(
+                Source(f"{_MIDDLEBURY}/{name}/{part}.png", f"{name}/{part}.png")
+                for name in ("cones", "teddy")
+                for part in ("im2", "im6", "disp2", "disp6")
+            ),
+            megabytes=1.8,
+            licence="free to use for research with citation, no formal licence",
+            citation="D. Scharstein, R. Szeliski. High-accuracy stereo depth maps using structured "
+            "light. CVPR 2003",
+            probe="cones/im2.png",
+            note="quarter size, 450 × 375 pixels",
         ),
     )
 }
