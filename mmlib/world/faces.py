@@ -383,7 +383,7 @@ def _paint(scene: _Scene, u: Tensor, v: Tensor, *, pixels: float) -> Tensor:
     brow = -0.5 * high + 0.16 * (u / wide).square() - 0.02
     put(torch.maximum(cap, v - brow), hair, (~bald).float())
     for side in (-1, 1):
-        _paint_eye(put, turned - side * 0.42 * wide, v + 0.08, side, hair=hair, skin=skin)
+        _paint_iris(put, turned - side * 0.42 * wide, v + 0.08, side, hair=hair, skin=skin)
     middle = _mouth_height(face)
     tip = face["nose"]
     ridge = _superellipse(turned - 0.02, v - tip / 2 + 0.02, 0.035 + 0 * tip, tip / 2, 2.0)
@@ -415,7 +415,7 @@ def _paint(scene: _Scene, u: Tensor, v: Tensor, *, pixels: float) -> Tensor:
     return (picture * shade[:, None]).clamp(0, 1)
 
 
-def _paint_eye(put, u: Tensor, v: Tensor, side: int, *, hair: Tensor, skin: Tensor) -> None:
+def _paint_iris(put, u: Tensor, v: Tensor, side: int, *, hair: Tensor, skin: Tensor) -> None:
     one = torch.ones(1, 1, 1)
     put(_superellipse(u, v, 0.115 * one, 0.06 * one, 2.0), (0.97, 0.97, 0.95))
     put(_superellipse(u, v, 0.052 * one, 0.052 * one, 2.0), (0.2, 0.15, 0.12))

@@ -61,22 +61,22 @@ def _scaled(band: Band, level: float) -> Band:
     return band._replace(level=band.level * level)
 
 
-def _stop(place: tuple, burst: Band, *, voiced: bool) -> list[Part]:
+def _stop(tract: tuple, burst: Band, *, voiced: bool) -> list[Part]:
     """Closure, burst, and the breath before the voice returns."""
     if voiced:
         burst = _scaled(burst, 0.6)
-        return [Part(0.75, place, voice=0.16), Part(0.25, place, voice=0.5, band=burst)]
+        return [Part(0.75, tract, voice=0.16), Part(0.25, tract, voice=0.5, band=burst)]
     return [
-        Part(0.52, place),
-        Part(0.16, place, breath=0.1, band=burst),
+        Part(0.52, tract),
+        Part(0.16, tract, breath=0.1, band=burst),
         Part(0.32, breath=0.35, band=_scaled(burst, 0.12)),
     ]
 
 
-def _fricative(place: tuple, band: Band, *, voiced: bool) -> list[Part]:
+def _fricative(tract: tuple, band: Band, *, voiced: bool) -> list[Part]:
     if voiced:
-        return [Part(1, place, voice=0.4, band=_scaled(band, 0.5))]
-    return [Part(1, place, breath=0.03, band=band)]
+        return [Part(1, tract, voice=0.4, band=_scaled(band, 0.5))]
+    return [Part(1, tract, breath=0.03, band=band)]
 
 
 def _vowel(targets: list[tuple]) -> list[Part]:
