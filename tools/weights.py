@@ -1,10 +1,11 @@
 """Train what ships with mmlib: make weights, or python tools/weights.py image audio attention film
 
 Writes, in half precision, to the folder weights of the part of mmlib that uses them: the encoders;
-the captioner and the models for questions, trained for longer than on their page; SoundNet's
-teachers. For the encoders and the teachers report.json says what was measured on new scenes, and
-the files' SHA-256. An encoder's run that was broken off goes on where it was. The same seeds on the
-same machine give the same weights; elsewhere they come out as good, not equal.
+the captioner, the models for questions and the GAN, trained for longer than on their page;
+SoundNet's teachers; the classifier that scores the GAN. For the encoders and the teachers
+report.json says what was measured on new scenes, and the files' SHA-256. An encoder's run that was
+broken off goes on where it was. The same seeds on the same machine give the same weights; elsewhere
+they come out as good, not equal.
 """
 
 import argparse
@@ -30,8 +31,8 @@ from mmlib.foundations import pretraining
 from mmlib.runtime import make_generator
 from mmlib.training import fit, predict, warm_then_cool
 from mmlib.vision_audio import soundnet
-from mmlib.vision_text import attention, vqa
-from mmlib.world import pictures, sampling, sounds, words
+from mmlib.vision_text import attention, text_to_image, vqa
+from mmlib.world import close_ups, pictures, sampling, sounds, words
 from mmlib.world.labels import sound_labels, word_labels
 from mmlib.world.scenes import Scenes
 
@@ -44,6 +45,7 @@ SECONDS = 1.0  # of sound in a clip
 # Questions for the longer training: half of them about relations, which are hard to learn.
 VQA_TYPES = ("existence", "colour", "count", "comparison", "time", *["relation"] * 8)
 CAPTIONED, CAPTION_STEPS = 12_000, 1600  # scenes, five captions each; batches of 32
+DRAWN, GAN_STEPS = 8000, 2000  # pictures; of either network, in batches of 32
 VQA_SCENES, VQA_STEPS = 40_000, {"attention": 3000, "film": 5000}
 
 
@@ -282,8 +284,68 @@ def ship_captioner() -> None:
     )
 
 
+def ship_attribute_classifier() -> None:
+    """Train the classifier that scores generated pictures, on all pairs; write its weights."""
+    training, fresh = (
+        close_ups.make_close_ups(count, generator=make_generator(seed), split="all")
+        for count, seed in ((6000, 21), (1000, 22))
+    )
+    truth, asked = (close_ups.attributes(data.scenes) for data in (training, fresh))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = text_to_image.AttributeClassifier()
+    fit(
+        model,
+        Batches((training.pictures, truth), batch_size=64, generator=make_generator(23)),
+        text_to_image.attribute_loss,
+        generator=make_generator(24),
+        steps=400,
+        learning_rate=3e-3,
+        schedule=warm_then_cool,
+    )
+    write_weights(text_to_image.WEIGHTS / "text_to_image_classifier.safetensors", model)
+    shipped = text_to_image.load_classifier()
+    hits = text_to_image.attribute_hits(shipped, fresh.pictures, asked).double().mean(dim=0)
+    print("attribute classifier", dict(zip(close_ups.ATTRIBUTES, hits.tolist(), strict=True)))
+
+
+def ship_gan() -> None:
+    """Train the sentence encoder and GAN-CLS as their page shows, for longer; write both."""
+    start, order = time.process_time(), make_generator(13)
+    data = close_ups.make_close_ups(DRAWN, generator=order)
+    vocabulary, sentences = text_to_image.encode_sentences(data)
+    features = pretraining.extract_features(pretraining.load_image_encoder(), data.pictures)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = text_to_image.fit_encoder(
+            features, sentences, data.scenes, len(vocabulary), generator=order
+        )
+        gan = text_to_image.TextGan()
+    text_to_image.fit_gan(
+        gan,
+        data.pictures,
+        text_to_image.embed(encoder, sentences),
+        generator=order,
+        steps=GAN_STEPS,
+    )
+    minutes = (time.process_time() - start) / 60
+    model = nn.ModuleDict({"encoder": encoder, "gan": gan})
+    save_file(
+        {
+            key: value.half().contiguous() if value.is_floating_point() else value
+            for key, value in model.state_dict().items()
+        },
+        text_to_image.WEIGHTS / "text_to_image_gan.safetensors",
+        metadata={
+            "words": " ".join(vocabulary.words),
+            "minutes": f"{minutes:.1f}",
+            "steps": str(GAN_STEPS),
+        },
+    )
+
+
 def main() -> None:
-    known = [*RECIPES, "soft_attention", *vqa.SHIPPED, "teachers"]
+    known = [*RECIPES, "soft_attention", *vqa.SHIPPED, "teachers", "attributes", "gan"]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=known, choices=[[], *known])
     for name in parser.parse_args().names:
@@ -293,6 +355,10 @@ def main() -> None:
             ship_captioner()
         elif name == "teachers":
             ship_teachers()
+        elif name == "attributes":
+            ship_attribute_classifier()
+        elif name == "gan":
+            ship_gan()
         else:
             ship(name, train(name))
             shutil.rmtree(UNFINISHED / name)
