@@ -45,7 +45,8 @@ SECONDS = 1.0  # of sound in a clip
 # Questions for the longer training: half of them about relations, which are hard to learn.
 VQA_TYPES = ("existence", "colour", "count", "comparison", "time", *["relation"] * 8)
 CAPTIONED, CAPTION_STEPS = 12_000, 1600  # scenes, five captions each; batches of 32
-DRAWN, GAN_STEPS = 8000, 2000  # pictures; of either network, in batches of 32
+# pictures; steps of either network, in batches of 32: with more the noise loses its effect
+DRAWN, GAN_STEPS = 8000, 1000
 VQA_SCENES, VQA_STEPS = 40_000, {"attention": 3000, "film": 5000}
 
 
