@@ -24,7 +24,8 @@ floor 3
 
 floor 4
     foundations        modalities, fusion, pretraining
-    vision_text        word2vec, deep_boltzmann, visual_semantic, captioning, attention, vqa
+    vision_text        word2vec, deep_boltzmann, visual_semantic, captioning, attention,
+                       text_to_image, vqa
     vision_audio       spectrogram, soundnet, localization
     vision_3d          representations, refocus
 
