@@ -30,7 +30,7 @@ from mmlib.files import written_whole
 from mmlib.foundations import pretraining
 from mmlib.runtime import make_generator
 from mmlib.training import fit, predict, warm_then_cool
-from mmlib.vision_audio import soundnet
+from mmlib.vision_audio import separation, soundnet
 from mmlib.vision_text import attention, text_to_image, vqa
 from mmlib.world import close_ups, pictures, sampling, sounds, words
 from mmlib.world.labels import sound_labels, word_labels
@@ -44,6 +44,7 @@ SECONDS = 1.0  # of sound in a clip
 
 # Questions for the longer training: half of them about relations, which are hard to learn.
 VQA_TYPES = ("existence", "colour", "count", "comparison", "time", *["relation"] * 8)
+SPOKEN = 800  # clips for the separators
 CAPTIONED, CAPTION_STEPS = 12_000, 1600  # scenes, five captions each; batches of 32
 # pictures; steps of either network, in batches of 32: with more the noise loses its effect
 DRAWN, GAN_STEPS = 8000, 1000
@@ -345,8 +346,36 @@ def ship_gan() -> None:
     )
 
 
+def ship_separators() -> None:
+    """Train the two separators as their page shows, for longer, and write their weights."""
+    clips = separation.make_clips(SPOKEN, generator=make_generator(15))
+    for name in ("faces", "audio_only"):
+        start = time.process_time()
+        with_faces = name == "faces"
+        model, _ = separation.train(
+            clips, seed=0, with_faces=with_faces, steps=separation.LONG_STEPS
+        )
+        minutes = (time.process_time() - start) / 60
+        save_file(
+            {
+                key: value.half().contiguous() if value.is_floating_point() else value
+                for key, value in model.state_dict().items()
+            },
+            separation.WEIGHTS / f"separation_{name}.safetensors",
+            metadata={"minutes": f"{minutes:.1f}"},
+        )
+
+
 def main() -> None:
-    known = [*RECIPES, "soft_attention", *vqa.SHIPPED, "teachers", "attributes", "gan"]
+    known = [
+        *RECIPES,
+        "soft_attention",
+        *vqa.SHIPPED,
+        "teachers",
+        "attributes",
+        "gan",
+        "separators",
+    ]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=known, choices=[[], *known])
     for name in parser.parse_args().names:
@@ -356,6 +385,8 @@ def main() -> None:
             ship_captioner()
         elif name == "teachers":
             ship_teachers()
+        elif name == "separators":
+            ship_separators()
         elif name == "attributes":
             ship_attribute_classifier()
         elif name == "gan":
