@@ -11,6 +11,7 @@ floor 1
     plotting           the only importer of matplotlib
 
 floor 2
+    animation          pictures that move in step with a sound
     fast               the same results as a chapter's code, sooner
 
 floor 3
