@@ -27,7 +27,7 @@ floor 4
     foundations        modalities, fusion, pretraining
     vision_text        word2vec, deep_boltzmann, visual_semantic, captioning, attention,
                        text_to_image, vqa
-    vision_audio       spectrogram, soundnet, localization, separation
+    vision_audio       spectrogram, soundnet, localization, separation, lips
     vision_3d          representations, refocus
 
 Nothing is re-exported here: ``from mmlib.vision_audio import spectrogram``.

@@ -45,6 +45,7 @@ class Clips(NamedTuple):
     tracks: Tensor  # (clips, frames, 5), how the lips move
     faces: list[faces.Face]
     captions: list[str]  # what is said; the clip may end before it
+    phones: list[list[voices.Phone]]  # and when
 
     @property
     def outlines(self) -> Tensor:
@@ -64,12 +65,23 @@ def make_clips(speakers: int, *, each: int, generator: torch.Generator) -> Clips
     samples = FRAMES * STEPS * FRAMING.hop
     waves, tracks = torch.zeros(len(texts), samples), torch.zeros(len(texts), FRAMES, 5)
     owners = [faces.face_of(person, generator) for person in people]
+    phones = []
     for number, text in enumerate(texts):
         said = voices.speak(text, people[number // each], generator=generator)
         track = faces.mouth_track(said)[:FRAMES]
         waves[number, : len(said.wave)] = said.wave[:samples]
         tracks[number, : len(track)] = track
-    return Clips(waves, tracks, [owners[n // each] for n in range(len(texts))], texts)
+        phones.append(said.phones)
+    return Clips(waves, tracks, [owners[n // each] for n in range(len(texts))], texts, phones)
+
+
+def phones_of_frames(phones: list[voices.Phone]) -> list[str]:
+    """Return the phone in the middle of each of a clip's frames; silence after the last."""
+    middles = [(frame + 0.5) / faces.FPS for frame in range(FRAMES)]
+    return [
+        next((phone.name for phone in phones if phone.start <= time < phone.end), "SIL")
+        for time in middles
+    ]
 
 
 def features(waves: Tensor) -> Tensor:
@@ -134,12 +146,12 @@ class TimeDelayedLSTM(nn.Module):
         self.lstm = nn.LSTM(len(over.mean), hidden, batch_first=True)
         self.output = nn.Linear(hidden, COMPONENTS)  # W_y, b_y
 
-    def forward(self, heard: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> Tensor:
         """Return the components (clips, frames, 4) of the mouth from features (clips, steps, 28).
 
         A frame shows its middle, step 4 f + 2. What is heard last is repeated for d steps.
         """
-        x = self.standardise(heard.mT).mT
+        x = self.standardise(inputs.mT).mT
         x = torch.cat([x, x[:, -1:].expand(-1, self.delay, -1)], dim=1)
         h, _ = self.lstm(x)
         return self.output(h[:, self.delay :][:, STEPS // 2 :: STEPS])
@@ -147,13 +159,13 @@ class TimeDelayedLSTM(nn.Module):
 
 def shape_loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     """Return the mean squared error of the components (clips, frames, 4), as [S17]."""
-    heard, components = batch
-    return (model(heard) - components).square().sum(dim=-1).mean()
+    inputs, components = batch
+    return (model(inputs) - components).square().sum(dim=-1).mean()
 
 
 def train_lips(
     model: TimeDelayedLSTM,
-    heard: Tensor,
+    inputs: Tensor,
     components: Tensor,
     *,
     generator: torch.Generator,
@@ -162,7 +174,7 @@ def train_lips(
     progress: bool = True,
 ) -> History:
     """Train on features (clips, steps, 28) and components (clips, frames, 4), 30 clips a step."""
-    data = Batches((heard, components), batch_size=30, generator=generator)
+    data = Batches((inputs, components), batch_size=30, generator=generator)
     return fit(
         model, data, loss, generator=generator, steps=steps, learning_rate=1e-2,
         schedule=warm_then_cool, progress=progress,
@@ -189,28 +201,28 @@ def opening(outlines: Tensor) -> Tensor:
     return points[..., 18, 1] - points[..., 14, 1]
 
 
-def around(heard: Tensor, *, reach: int) -> Tensor:
+def around(inputs: Tensor, *, reach: int) -> Tensor:
     """Return what is heard around each frame, (clips, frames, (reach + 1) · 28).
 
     Every second step from ``reach`` before the frame's middle to ``reach`` after it.
     """
     reach = check_whole(reach, name="reach", least=0)
-    padded = F.pad(heard.mT, (reach, reach), mode="replicate")  # (clips, 28, steps + 2 reach)
+    padded = F.pad(inputs.mT, (reach, reach), mode="replicate")  # (clips, 28, steps + 2 reach)
     windows = padded.unfold(2, 2 * reach + 1, 1)[:, :, STEPS // 2 :: STEPS, ::2]
     return windows.transpose(1, 2).flatten(2)
 
 
-def ridge(heard: Tensor, components: Tensor, *, reach: int, penalty: float) -> Ridge:
+def ridge(inputs: Tensor, components: Tensor, *, reach: int, penalty: float) -> Ridge:
     """Fit the linear baseline on standardised features (clips, steps, 28)."""
-    inputs = around(heard, reach=reach).flatten(0, 1)
-    return Ridge(alpha=penalty).fit(inputs.numpy(), components.flatten(0, 1).numpy())
+    rows = around(inputs, reach=reach).flatten(0, 1)
+    return Ridge(alpha=penalty).fit(rows.numpy(), components.flatten(0, 1).numpy())
 
 
-def predict_ridge(model: Ridge, heard: Tensor, *, reach: int) -> Tensor:
+def predict_ridge(model: Ridge, inputs: Tensor, *, reach: int) -> Tensor:
     """Return the components (clips, frames, 4) that the baseline predicts."""
-    inputs = around(heard, reach=reach)
-    found = torch.from_numpy(model.predict(inputs.flatten(0, 1).numpy())).float()
-    return found.unflatten(0, inputs.shape[:2])
+    rows = around(inputs, reach=reach)
+    found = torch.from_numpy(model.predict(rows.flatten(0, 1).numpy())).float()
+    return found.unflatten(0, rows.shape[:2])
 
 
 def weighted_median(values: Tensor, weights: Tensor) -> Tensor:
@@ -230,15 +242,15 @@ def weighted_median(values: Tensor, weights: Tensor) -> Tensor:
 
 
 def blend_frames(
-    wanted: Tensor, bank: Tensor, pictures: Tensor, *, nearest: int = 5, deviation: float = 0.15
+    outlines: Tensor, bank: Tensor, pictures: Tensor, *, nearest: int = 5, deviation: float = 0.15
 ) -> Tensor:
-    """Return a picture for each wanted outline: similar frames of the target person, blended.
+    """Return a picture for each outline: similar frames of the target person, blended.
 
     The ``nearest`` frames count ``exp(-distance² / (2 deviation²))`` and their weighted median is
     taken, as in [S17] section 4.2.
 
     Args:
-        wanted: (frames, 2 · points).
+        outlines: (frames, 2 · points).
         bank: (candidates, 2 · points), the outlines of the target's frames.
         pictures: (candidates, 3, height, width), those frames.
 
@@ -250,7 +262,7 @@ def blend_frames(
     """
     if len(bank) < nearest:
         raise ValueError(f"the bank has {len(bank)} frames, nearest is {nearest}: give more")
-    distance, which = torch.cdist(wanted, bank).topk(nearest, dim=1, largest=False)
+    distance, which = torch.cdist(outlines, bank).topk(nearest, dim=1, largest=False)
     squares = distance.square() - distance[:, :1].square()  # the nearest one counts 1
     weights = torch.exp(-squares / (2 * deviation**2))
     flat = weighted_median(pictures.flatten(1)[which], weights)
@@ -265,14 +277,14 @@ class Correlation(nn.Module):
         self.sound = nn.Sequential(sound, *_encoder(len(sound.mean), width))
         self.motion = nn.Sequential(motion, *_encoder(len(motion.mean), width))
 
-    def forward(self, heard: Tensor, outlines: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Tensor, outlines: Tensor) -> tuple[Tensor, Tensor]:
         """Return both codes, (clips, width, frames - 1): of features' changes, of the motion."""
-        return self.sound(changes(heard)), self.motion(outlines.diff(dim=1).mT)
+        return self.sound(changes(inputs)), self.motion(outlines.diff(dim=1).mT)
 
 
-def changes(heard: Tensor) -> Tensor:
+def changes(inputs: Tensor) -> Tensor:
     """Return the sound's changes between frames, (clips, 14, frames - 1)."""
-    frames = heard[..., 14:].unflatten(1, (-1, STEPS)).mean(dim=2)  # (clips, frames, 14)
+    frames = inputs[..., 14:].unflatten(1, (-1, STEPS)).mean(dim=2)  # (clips, frames, 14)
     return ((frames[:, 1:] + frames[:, :-1]) / 2).mT
 
 
@@ -297,9 +309,9 @@ def guided_loss(pca: MouthPCA, judge: Correlation, *, weight: float) -> Callable
     """Return ``shape_loss`` plus ``weight`` times the correlation loss that a fixed judge finds."""
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        heard, components = batch
-        found = model(heard)
-        both = judge.to(heard.device)(heard, pca.to(heard.device).decode(found))
+        inputs, components = batch
+        found = model(inputs)
+        both = judge.to(inputs.device)(inputs, pca.to(inputs.device).decode(found))
         error = (found - components).square().sum(dim=-1).mean()
         return error + weight * correlation_loss(*both)
 
@@ -330,9 +342,9 @@ class SyncNet(nn.Module):
             nn.Flatten(), nn.Linear(48 * 25, 128), nn.ReLU(), nn.Linear(128, width),
         )  # fmt: skip
 
-    def encode_sound(self, heard: Tensor) -> Tensor:
+    def encode_sound(self, inputs: Tensor) -> Tensor:
         """Return (clips, windows, width) of features (clips, steps, 28): windows = frames - 4."""
-        cepstrum = self.standardise(heard.mT)[:, :13]
+        cepstrum = self.standardise(inputs.mT)[:, :13]
         windows = cepstrum.unfold(2, WINDOW * STEPS, STEPS).transpose(1, 2)
         return self.sound(windows.flatten(0, 1)).unflatten(0, windows.shape[:2])
 
@@ -359,8 +371,8 @@ def sync_loss(model: SyncNet, batch: tuple[Tensor, Tensor]) -> Tensor:
 
     The false sound is that of the same clip, 3 to 15 frames earlier or later.
     """
-    heard, mouths = batch
-    sound, video = model.encode_sound(heard), model.encode_video(mouths)
+    inputs, mouths = batch
+    sound, video = model.encode_sound(inputs), model.encode_video(mouths)
     shift = int(torch.randint(3, 16, ())) * (1 - 2 * int(torch.randint(2, ())))
     early = sound[:, max(0, shift) :][:, : sound.shape[1] - abs(shift)]
     late = video[:, max(0, -shift) :][:, : video.shape[1] - abs(shift)]
@@ -371,7 +383,7 @@ def sync_loss(model: SyncNet, batch: tuple[Tensor, Tensor]) -> Tensor:
     return contrastive_loss(pairs, seen, true)
 
 
-def offset_distances(model: SyncNet, heard: Tensor, mouths: Tensor, *, reach: int = 15) -> Tensor:
+def offset_distances(model: SyncNet, inputs: Tensor, mouths: Tensor, *, reach: int = 15) -> Tensor:
     """Return the mean distance of the codes when the sound is taken k frames later.
 
     Returns:
@@ -379,7 +391,7 @@ def offset_distances(model: SyncNet, heard: Tensor, mouths: Tensor, *, reach: in
         least distance is at k.
     """
     with torch.no_grad():
-        sound, video = model.encode_sound(heard), model.encode_video(mouths)
+        sound, video = model.encode_sound(inputs), model.encode_video(mouths)
     found = []
     for k in range(-reach, reach + 1):
         later = sound[:, max(0, k) :][:, : sound.shape[1] - abs(k)]
@@ -388,6 +400,31 @@ def offset_distances(model: SyncNet, heard: Tensor, mouths: Tensor, *, reach: in
     return torch.stack(found, dim=1)
 
 
-def grey_mouths(face: faces.Face, tracks: Tensor, **view) -> Tensor:
-    """Return a person's mouth region in grey, (frames, 24, 24), for tracks (frames, 5)."""
-    return faces.mouth_frames(face, tracks, **view).mean(dim=1)
+def train_syncnet(
+    model: SyncNet,
+    inputs: Tensor,
+    mouths: Tensor,
+    *,
+    generator: torch.Generator,
+    steps: int = 150,
+    progress: bool = True,
+) -> History:
+    """Train on features (clips, steps, 28) and grey mouths (clips, frames, 24, 24), 8 a step."""
+    data = Batches((inputs, mouths), batch_size=8, generator=generator)
+    return fit(
+        model, data, sync_loss, generator=generator, steps=steps, learning_rate=2e-3,
+        schedule=warm_then_cool, progress=progress,
+    )  # fmt: skip
+
+
+def mouth_videos(clips: Clips, *, generator: torch.Generator) -> Tensor:
+    """Return the mouth regions of all clips in grey, (clips, frames, 24, 24).
+
+    In each clip the head sways and turns a little, and the light comes from another side.
+    """
+    videos = []
+    for face, track in zip(clips.faces, clips.tracks, strict=True):
+        pose = faces.sample_pose(len(track), generator=generator)
+        light = faces.Light(side=2 * float(torch.rand((), generator=generator)) - 1)
+        videos.append(faces.mouth_frames(face, track, pose=pose, light=light).mean(dim=1))
+    return torch.stack(videos)

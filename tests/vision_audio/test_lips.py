@@ -214,7 +214,7 @@ def test_the_contrastive_loss_is_equation_1_by_hand():
 
 def test_a_window_sees_its_own_five_frames_and_its_own_fifth_of_a_second(heard, clips):
     net = new_syncnet(heard)
-    mouths = lips.grey_mouths(clips.faces[0], clips.tracks[0])[None]
+    mouths = lips.mouth_videos(clips, generator=make_generator(0))[:1]
     sound, video = net.encode_sound(heard[:1]), net.encode_video(mouths)
     assert sound.shape == video.shape == (1, lips.FRAMES - 4, 32)
     for start in (0, 31):
@@ -226,7 +226,7 @@ def test_a_window_sees_its_own_five_frames_and_its_own_fifth_of_a_second(heard, 
 
 def test_brightness_does_not_change_what_the_network_sees(heard, clips):
     net = new_syncnet(heard)
-    mouths = lips.grey_mouths(clips.faces[0], clips.tracks[0])[None]
+    mouths = lips.mouth_videos(clips, generator=make_generator(0))[:1]
     assert torch.allclose(net.encode_video(mouths + 0.1), net.encode_video(mouths), atol=1e-4)
 
 
@@ -245,9 +245,7 @@ def test_the_offset_is_found_where_codes_agree(heard, clips, monkeypatch):
 
 def test_the_synchrony_network_overfits_one_batch(heard, clips):
     net = new_syncnet(heard)
-    mouths = torch.stack(
-        [lips.grey_mouths(*pair) for pair in zip(clips.faces, clips.tracks, strict=True)]
-    )
+    mouths = lips.mouth_videos(clips, generator=make_generator(0))
     history = fit(
         net, [(heard, mouths)], lips.sync_loss, generator=make_generator(0), steps=60,
         learning_rate=2e-3, progress=False,
@@ -311,3 +309,13 @@ def test_shifted_pairs_cost_only_where_they_agree(heard, clips, monkeypatch):
     steps = nn.functional.one_hot(torch.arange(59), 59).float().T[None]  # no two steps agree
     monkeypatch.setattr(model, "forward", lambda *_: (steps, steps))
     assert float(lips.match_loss(model, (None, None))) == pytest.approx(0, abs=1e-6)
+
+
+def test_each_frame_has_the_phone_in_its_middle(clips):
+    names = lips.phones_of_frames(clips.phones[0])
+    assert len(names) == lips.FRAMES
+    for phone in clips.phones[0]:
+        for frame in range(lips.FRAMES):
+            if phone.start <= 0.04 * frame + 0.02 < phone.end:
+                assert names[frame] == phone.name
+    assert lips.phones_of_frames(clips.phones[0][:1])[-1] == "SIL"
