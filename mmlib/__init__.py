@@ -25,7 +25,7 @@ floor 3
 
 floor 4
     foundations        modalities, fusion, pretraining
-    vision_text        word2vec, deep_boltzmann, visual_semantic, captioning, attention,
+    vision_text        word2vec, deep_boltzmann, visual_semantic, recipes, captioning, attention,
                        text_to_image, vqa
     vision_audio       spectrogram, soundnet, localization, separation, lips
     vision_3d          representations, refocus
