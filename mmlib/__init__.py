@@ -28,7 +28,7 @@ floor 4
     vision_text        word2vec, deep_boltzmann, visual_semantic, recipes, captioning, attention,
                        text_to_image, vqa
     vision_audio       spectrogram, soundnet, localization, separation, lips
-    vision_3d          representations, refocus
+    vision_3d          representations, recognition, refocus
 
 Nothing is re-exported here: ``from mmlib.vision_audio import spectrogram``.
 """

@@ -61,7 +61,7 @@ def make_scans(
     solids = sample_solids(count, generator=generator, low=low, high=high)
     if partial:
         azimuth = 360 * torch.rand(count, generator=generator)
-        cameras = orbit_cameras(azimuth, elevation=20.0, height=48, width=48)
+        cameras = orbit_cameras(azimuth, elevation=20.0, height=32, width=32)
         clouds = partial_points(solids, points, cameras, generator=generator)
     else:
         clouds = surface_points(solids, points, generator=generator)
@@ -260,9 +260,7 @@ class MultiViewCNN(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         """Return logits (shapes, categories) for points (shapes, points, 3)."""
         pictures = self.represent(points)
-        maps = self.cnn1(
-            pictures.flatten(0, 1)[:, None]
-        )  # (shapes · views, channels, rows, columns)
+        maps = self.cnn1(pictures.flatten(0, 1)[:, None])  # (shapes · views, channels, …)
         return self.cnn2(maps.unflatten(0, pictures.shape[:2]).amax(dim=1))  # the view pooling
 
 
