@@ -219,17 +219,16 @@ def _layers(*widths: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-@torch.no_grad()
 def critical_points(model: PointNet, points: Tensor) -> Tensor:
     """Return which points give some feature its maximum, (shapes, points) bool (Q17, 4.3).
 
     All others can be left out and the answer stays. Where several points give the maximum, as where
     a feature is 0 for all, one of them stands for it.
     """
-    best = model.eval().point_features(points).argmax(dim=1)  # (shapes, features)
-    return torch.zeros(points.shape[:2], dtype=torch.bool, device=points.device).scatter(
-        1, best, True
-    )
+    batches = Batches(points, batch_size=64)
+    best = predict(model, batches, lambda model, batch: model.point_features(batch).argmax(dim=1))
+    needed = torch.zeros(points.shape[:2], dtype=torch.bool)
+    return needed.scatter(1, best, True)  # best is (shapes, features)
 
 
 class MultiViewCNN(nn.Module):
