@@ -45,7 +45,7 @@
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "img");
     const hint = (figure.closest(".shape-row") ?? figure).querySelector(".shape-hint");
-    canvas.setAttribute("aria-label", `${still.alt} ${hint.textContent}`);
+    canvas.setAttribute("aria-label", `${still.alt.replace(/\.$/, "")}. ${hint.textContent}`);
     const scene = makeScene(data);
     const camera = new THREE.PerspectiveCamera(FIELD_OF_VIEW, 4 / 3, 0.1, 20);
     const light = new THREE.DirectionalLight(0xffffff, 0.55 * Math.PI);
