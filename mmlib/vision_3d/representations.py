@@ -7,7 +7,7 @@ voxels are (x, y, z) bool over the cube from -1 to 1; a mesh is vertices (vertic
 (faces, 3). Errors are in the world's unit: half the side of the cube.
 
 Sources: Hartley & Zisserman (2004) for projection and triangulation; Hartley (1997) for the
-normalised eight-point method; Lorensen & Cline (1987) for marching squares, the cubes' plane
+normalised eight-point algorithm; Lorensen & Cline (1987) for marching squares, the cubes' plane
 sisters; Kutulakos & Seitz (2000) for carving; Park et al. (2019), DeepSDF, for the network. That
 one has eight layers of 512 and one code a shape; ours has three of 64 and knows one shape.
 """
