@@ -52,7 +52,8 @@ def score_table(systems: list[str], runs: dict[str, Scores], shipped: Scores) ->
     columns = [{"key": "system", "label": "system"}]
     columns += [{"key": measure, "label": measure, "digits": 3} for measure in measures]
     filled = [{"system": "", **dict.fromkeys(measures), **row} for row in rows.values()]
-    notes = [f"Mean of {len(runs)} seeds ± half of its 95 % interval.", versions("torch")]
+    mean = f"Mean of {len(runs)} seeds ± half of its 95 % interval."
+    notes = [mean if len(runs) > 1 else "One seed, so no interval.", versions("torch")]
     return Table(columns, filled, notes + [DAGGER] * bool(shipped))
 
 

@@ -108,11 +108,12 @@ def draw(result: dict, label: str) -> str:
         f'<b style="left:{percent(mean)}"></b></span><span>{mean:.{min(digits, 2)}f}</span>'
         for who, mean, reach in points
     )
+    bars = "; the bar is the 95 % interval" if any(reach for *_, reach in points) else ""
     words = "; ".join(f"{who} {mean:.{min(digits, 2)}f}" for who, mean, _ in points)
     return (
         f'<figure class="dots"><div role="img" aria-label="{html.escape(f"{label}: {words}")}">'
         f"{lines}</div><figcaption>The column “{html.escape(label)}”, from {low:g} on the left to "
-        f"{high:g} on the right; the bar is the 95 % interval.</figcaption></figure>"
+        f"{high:g} on the right{bars}.</figcaption></figure>"
     )
 
 

@@ -250,9 +250,7 @@ def test_sdr_is_that_of_mir_eval(batch):
     sources = sep.to_waves(batch.sources)[0]
     mask = sep.ideal_masks(batch.sources)["ratio"]
     estimates = sep.to_waves(mask * batch.mixture[:, None])[0]
-    theirs, *_ = bss_eval_sources(
-        sources.numpy(), estimates.numpy(), compute_permutation=False
-    )
+    theirs, *_ = bss_eval_sources(sources.numpy(), estimates.numpy(), compute_permutation=False)
     ours = [sep.sdr(*both) for both in zip(estimates, sources, strict=True)]
     np.testing.assert_allclose(ours, theirs, atol=0.05)
 
