@@ -333,23 +333,34 @@ def cast(streets: Streets, origins: Tensor, directions: Tensor) -> Hits:
     normal = torch.zeros(shape).to(origins)
     normal[..., 2] = (index == GROUND).to(normal)
     boxes, owner, there = solid_parts(streets)
+    side = torch.zeros(shape[:2], dtype=torch.long, device=origins.device)  # the axis that was hit
+    (ox, oy, oz), (dx, dy, dz) = origins.unbind(-1), directions.unbind(-1)
     for part, whose in enumerate(owner.tolist()):
-        box = boxes[:, part, None]  # (streets, 1, 7)
-        cosine, sine = box[..., 6].cos(), box[..., 6].sin()
-        start, way = (
-            torch.stack([x * cosine + y * sine, y * cosine - x * sine, z], dim=-1)
-            for x, y, z in ((origins - box[..., :3]).unbind(-1), directions.unbind(-1))
-        )
-        way = way.where(way.abs() > 1e-9, 1e-9)
-        enter, leave = ((-way.sign() * sign * box[..., 3:6] / 2 - start) / way for sign in (1, -1))
-        entry, axis = enter.max(dim=-1)
-        hit = (entry > 0) & (entry < leave.amin(dim=-1)) & (entry < nearest) & there[:, part, None]
+        x, y, z, *size, heading = boxes[:, part, None].unbind(-1)  # (streets, 1) each
+        cosine, sine = heading.cos(), heading.sin()
+        # the ray in the box's own frame, axis by axis
+        starts = (ox - x) * cosine + (oy - y) * sine, (oy - y) * cosine - (ox - x) * sine, oz - z
+        ways = dx * cosine + dy * sine, dy * cosine - dx * sine, dz
+        entry = torch.full_like(nearest, -math.inf)
+        leave = torch.full_like(nearest, math.inf)
+        axis = torch.zeros_like(side)
+        for number, (start, way, full) in enumerate(zip(starts, ways, size, strict=True)):
+            way = way.where(way.abs() > 1e-9, 1e-9)
+            middle, half = -start / way, (full / 2 / way).abs()
+            later = middle - half > entry
+            entry, axis = torch.where(later, middle - half, entry), axis.where(~later, number)
+            leave = torch.minimum(leave, middle + half)
+        hit = (entry > 0) & (entry < leave) & (entry < nearest) & there[:, part, None]
         nearest = torch.where(hit, entry, nearest)
-        index = index.where(~hit, whose)
-        side = torch.nn.functional.one_hot(axis, 3) * -way.sign()
-        x, y, z = side.unbind(-1)
-        side = torch.stack([x * cosine - y * sine, x * sine + y * cosine, z], dim=-1)
-        normal = normal.where(~hit[..., None], side)
+        index, side = index.where(~hit, whose), side.where(~hit, 3 * part + axis)
+    heading = boxes[..., 6].gather(1, side // 3)  # of the part that was hit
+    cosine, sine, none = heading.cos(), heading.sin(), torch.zeros_like(heading)
+    axes = torch.stack(
+        [cosine, sine, none, -sine, cosine, none, none, none, none + 1], dim=-1
+    ).unflatten(-1, (3, 3))
+    axes = axes.gather(2, (side % 3)[..., None, None].expand(-1, -1, 1, 3))[:, :, 0]
+    axes = axes * -(axes * directions).sum(-1, keepdim=True).sign()  # towards the ray's origin
+    normal = normal.where(index[..., None] < 0, axes)
     return Hits(nearest, index, normal)
 
 
