@@ -40,10 +40,8 @@ def census_cost(left, right, *, bits=_darker, unlike=np.not_equal, total=np.sum)
 
 def _lines(rng):
     """Costs (disparities, pixels) of one line; prices that matter."""
-    cases = [
-        {"costs": 3 * rng.random((count, length)), "p1": 0.3, "p2": 0.9}
-        for count, length in ((3, 4), (5, 6), (4, 9))
-    ]
+    sizes = ((3, 4), (5, 6), (4, 9))
+    cases = [{"costs": 3 * rng.random(size), "p1": 0.3, "p2": 0.9} for size in sizes]
     return [*cases, {"costs": 9 * rng.random((6, 5)), "p1": 0.5, "p2": 3.0}]
 
 

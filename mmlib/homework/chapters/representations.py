@@ -20,11 +20,11 @@ def _camera(rng):
 
 
 def _points_and_camera(rng):
-    cases = []
-    for count in (1, 5, *rng.integers(6, 20, 3)):
-        K, R, t = _camera(rng)
-        cases.append({"points": rng.uniform(-1, 1, (int(count), 3)), "K": K, "R": R, "t": t})
-    return cases
+    counts = (1, 5, *rng.integers(6, 20, 3))
+    cameras = (dict(zip("KRt", _camera(rng), strict=True)) for _ in counts)
+    return [
+        {"points": rng.uniform(-1, 1, (n, 3)), **c} for n, c in zip(counts, cameras, strict=True)
+    ]
 
 
 @exercise(
@@ -33,15 +33,11 @@ def _points_and_camera(rng):
     inputs=_points_and_camera,
     hints={
         "Divide u and v by the depth, the third number.": {"divide": lambda x: x[:, :2]},
-        "R turns the world into the camera: your rotation is its transpose.": {
-            "turn": lambda points, R: points @ R
-        },
+        "Your rotation is the transpose of R.": {"turn": lambda points, R: points @ R},
         "t is no place: it is added after the rotation, not taken away before.": {
             "shift": lambda points, R, t, turn: turn(points - t, R)
         },
-        "These are camera coordinates over depth, not pixels: K is missing.": {
-            "inner": lambda x, K: x
-        },
+        "K is missing: camera coordinates are not pixels.": {"inner": lambda x, K: x},
     },
 )
 def project(
@@ -77,11 +73,9 @@ def _views(rng):
     title="Two pixels give a point",
     inputs=_views,
     hints={
-        "Divide by the fourth number: homogeneous coordinates have no scale.": {
-            "divide": lambda X: X[:3]
-        },
+        "Divide by the fourth number.": {"divide": lambda X: X[:3]},
         "The first right singular vector makes A X large: take the last.": {"row": 0},
-        "The rows are u p3 - p1 and v p3 - p2: the signs of p1 and p2 are wrong.": {"sign": -1},
+        "The rows are u p3 - p1 and v p3 - p2: check the signs.": {"sign": -1},
         "Only u is used, two equations for three numbers: v gives two more.": {"axes": (0, 0)},
     },
 )
@@ -103,11 +97,8 @@ def _normaliser(points):
 
 
 def _matches(rng):
-    cases = []
-    for count in (8, 12, 20, 30):
-        (first, second), _ = _pairs(rng, count, 0.0 if count == 8 else 1.0)
-        cases.append({"first": first, "second": second})
-    return cases
+    pixels = [_pairs(rng, count, 0.0 if count == 8 else 1.0)[0] for count in (8, 12, 20, 30)]
+    return [{"first": first, "second": second} for first, second in pixels]
 
 
 @exercise(
@@ -116,9 +107,7 @@ def _matches(rng):
     inputs=_matches,
     hints={
         "The pixels were not normalised first.": {"normaliser": lambda points: np.eye(3)},
-        "F must have rank 2: set its smallest singular value to 0, before T is undone.": {
-            "keep": 3
-        },
+        "F must have rank 2: set its smallest singular value to 0.": {"keep": 3},
         "This is F transposed: x2 stands to the left, x2ᵀ F x1 = 0.": {"order": lambda F: F.T},
         "T is not undone: F = T2ᵀ F T1.": {"undo": lambda F, T1, T2: F},
         "Divide F by its norm, so that its squares sum to 1.": {"norm": lambda F: F[2, 2]},
@@ -148,9 +137,7 @@ def eight_point(
     hints={
         "The distances are squared: take the root.": {"distance": lambda d: (d**2).sum(-1)},
         "Only one way: also from each point of the second set to the first.": {"ways": (1,)},
-        "The other way alone: also from each point of the first set to the second.": {"ways": (0,)},
         "These are sums of nearest distances: take their means.": {"pool": np.sum},
-        "The largest nearest distance is the Hausdorff distance: take the mean.": {"pool": np.max},
         "The two ways are averaged, not added.": {"both": sum},
     },
 )

@@ -117,10 +117,8 @@ def _errors(rng):
 
 
 def _cheapest(errors):
-    speakers = len(errors)
-    return min(
-        permutations(range(speakers)), key=lambda p: sum(errors[i, p[i]] for i in range(speakers))
-    )
+    speakers = range(len(errors))
+    return min(permutations(speakers), key=lambda p: sum(errors[i, p[i]] for i in speakers))
 
 
 def _greedy(errors):
