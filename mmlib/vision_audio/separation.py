@@ -270,16 +270,20 @@ class Separator(nn.Module):
         check_finite(torch.view_as_real(mixture), name="mixture")
         streams = [self.audio(mixture)]  # (batch, frames, features)
         if self.face is not None:
-            if mouths is None:
-                raise ValueError("mouths is None, this network needs two faces: give their tracks")
-            wanted = f"{size['batch']} 2 video {len(faces.LIPS)}"
-            check_shape(mouths, wanted, name="mouths")
-            check_finite(mouths, name="mouths")
-            streams.append(self.face(mouths, size["frames"]))
+            streams.append(self.face(_two_faces(mouths, size["batch"]), size["frames"]))
         fused, _ = self.lstm(torch.cat(streams, dim=2))
         fused = self.fc2(self.fc1(fused.relu()).relu()).relu()
         bounded = torch.sigmoid(self.fc3(fused))  # (batch, frames, speakers · freqs · 2)
         return bounded.unflatten(2, (2, self.freqs, 2)).permute(0, 2, 3, 1, 4)
+
+
+def _two_faces(mouths: Tensor | None, batch: int) -> Tensor:
+    """Return the mouth tracks, or refuse what is not two for each mixture."""
+    if mouths is None:
+        raise ValueError("mouths is None, this network needs two faces: give their tracks")
+    check_shape(mouths, f"{batch} 2 video {len(faces.LIPS)}", name="mouths")
+    check_finite(mouths, name="mouths")
+    return mouths
 
 
 def separate(model: Separator, mixture: Tensor, mouths: Tensor | None = None) -> Tensor:

@@ -32,6 +32,7 @@ from mmlib.foundations.pretraining import ImageEncoder, encode, pooled
 from mmlib.metrics import retrieval_ranks
 from mmlib.shapes import check_shape
 from mmlib.training import predict
+from mmlib.vision_text.deep_boltzmann import multi_hot
 from mmlib.world import words
 from mmlib.world.pictures import draw
 from mmlib.world.reading import parse
@@ -268,7 +269,7 @@ def true_of(captions: Sequence[str], scenes: Scenes) -> Tensor:
 
 def tag_labels(scenes: Scenes) -> Tensor:
     """Return which of ``TAGS`` are true of each scene, bool (scenes, tags)."""
-    return torch.tensor([[tag in true for tag in TAGS] for true in words.true_tags(scenes)])
+    return multi_hot(words.true_tags(scenes), TAGS).bool()
 
 
 def avoid_words(caption: str, avoided: Sequence[str]) -> str:
