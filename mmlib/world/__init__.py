@@ -16,4 +16,5 @@ solid_views     solids and scenes of solids as depth maps, pictures, stereo pair
 cameras     the pinhole camera: intrinsics, extrinsics, rays
 dishes      plates of food with their recipes: ingredients and steps
 single_source   scenes in which one object sounds, with sounds mixed from recordings
+street_views    streets as a camera behind the windscreen sees them, by day, by night, in fog
 """
