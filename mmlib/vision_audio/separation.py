@@ -54,6 +54,7 @@ class Clips(NamedTuple):
     mouths: Tensor  # (clips, video frames, 5), columns as ``faces.LIPS``
     speaker: Tensor  # (clips,) who it is
     people: list[voices.Speaker]
+    captions: list[str]  # what is said; a clip may hold only two seconds of it
 
 
 class Mixtures(NamedTuple):
@@ -78,8 +79,9 @@ def make_clips(count: int, *, generator: torch.Generator, noise: float = 0.05) -
     count = check_whole(count, name="count", least=2)
     people = voices.speakers((count + 1) // 2, generator)
     scenes = sampling.sample_scenes(count, generator=generator, slots=3)
+    captions = [said for (said,) in words.captions(scenes, per_scene=1, generator=generator)]
     waves, mouths = [], []
-    for index, (said,) in enumerate(words.captions(scenes, per_scene=1, generator=generator)):
+    for index, said in enumerate(captions):
         spoken = voices.speak(said, people[index // 2], generator=generator)
         wave = torch.from_numpy(resample_poly(spoken.wave.numpy(), 1, 2)).float()
         mouth = faces.mouth_track(spoken, fps=faces.FPS)
@@ -93,7 +95,7 @@ def make_clips(count: int, *, generator: torch.Generator, noise: float = 0.05) -
     sound = sound / sound.square().mean(dim=1, keepdim=True).sqrt()
     seen = torch.stack(mouths)
     seen = seen + noise * torch.randn(seen.shape, generator=generator)
-    return Clips(sound, stft(sound, FRAMING), seen, torch.arange(count) // 2, people)
+    return Clips(sound, stft(sound, FRAMING), seen, torch.arange(count) // 2, people, captions)
 
 
 def draw_pairs(clips: Clips, count: int, *, generator: torch.Generator) -> Tensor:
