@@ -352,6 +352,44 @@ DATA_SETS: dict[str, DataSet] = {
             probe="cones/im2.png",
             note="quarter size, 450 × 375 pixels",
         ),
+        DataSet(
+            name="public-domain-recipes",
+            page="https://github.com/ronaldl29/public-domain-recipes",
+            sources=(
+                Source(
+                    "https://github.com/ronaldl29/public-domain-recipes/archive/refs/heads/"
+                    "main.zip",
+                    ".",
+                    archive=True,
+                ),
+            ),
+            megabytes=25,
+            licence="Unlicense (public domain)",
+            citation="Public Domain Recipes. github.com/ronaldl29/public-domain-recipes",
+            probe="static/pix",
+            note="recipes in Markdown, about a third of them with a photograph",
+        ),
+        DataSet(
+            name="noto-emoji",
+            page="https://github.com/googlefonts/noto-emoji",
+            sources=(
+                Source(
+                    "https://github.com/googlefonts/noto-emoji/archive/refs/heads/main.zip",
+                    ".",
+                    archive=True,
+                ),
+                Source(
+                    "https://raw.githubusercontent.com/muan/emojilib/main/dist/emoji-en-US.json",
+                    "emoji-en-US.json",
+                ),
+            ),
+            megabytes=400,
+            licence="pictures: Apache 2.0 by the README, SIL OFL 1.1 by the LICENSE; names: MIT",
+            citation="Google. Noto Emoji. github.com/googlefonts/noto-emoji. "
+            "M. Chang. emojilib. github.com/muan/emojilib",
+            probe="png/72",
+            note="pictures of 72 × 72 pixels are used, the archive holds all sizes",
+        ),
     )
 }
 
