@@ -44,7 +44,7 @@ SECONDS = 1.0  # of sound in a clip
 
 # Questions for the longer training: half of them about relations, which are hard to learn.
 VQA_TYPES = ("existence", "colour", "count", "comparison", "time", *["relation"] * 8)
-SPOKEN = 800  # clips for the separators
+SPOKEN = 1600  # clips for the separators
 CAPTIONED, CAPTION_STEPS = 12_000, 1600  # scenes, five captions each; batches of 32
 # pictures; steps of either network, in batches of 32: with more the noise loses its effect
 DRAWN, GAN_STEPS = 8000, 1000

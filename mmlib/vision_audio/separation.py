@@ -40,7 +40,7 @@ QUIET = 1e-3  # added to squared magnitudes: below it the compression is linear
 WEIGHTS = Path(__file__).parent / "weights"
 STEPS = 300  # of the page's training, BATCH mixtures each
 BATCH = 4
-LONG_STEPS = 800  # of the weights that ship
+LONG_STEPS = 3200  # of the weights that ship
 
 
 # data
