@@ -16,5 +16,6 @@ solid_views     solids and scenes of solids as depth maps, pictures, stereo pair
 cameras     the pinhole camera: intrinsics, extrinsics, rays
 dishes      plates of food with their recipes: ingredients and steps
 single_source   scenes in which one object sounds, with sounds mixed from recordings
+streets     road users and clutter around a vehicle as boxes; a spinning lidar
 street_views    streets as a camera behind the windscreen sees them, by day, by night, in fog
 """

@@ -21,7 +21,7 @@ LIDAR_HEIGHT = 1.7
 LANE_WIDTH = 3.5
 EMPTY = -1  # the category of an empty slot
 GROUND, NOTHING = -1, -2  # what a ray hit, where it is neither object nor clutter
-REACH = 50.0  # objects stand no farther along the road
+REACH = (-50.0, 50.0)  # along the road, where objects stand
 
 # the least and greatest length, width, height and reflectivity
 _SIZES = {
@@ -124,14 +124,26 @@ class Scan(NamedTuple):
     index: Tensor  # (streets, rays) what returned the ray, as in Hits
 
 
-def draw(count: int, *, generator: torch.Generator, slots: int = 12, pieces: int = 16) -> Streets:
+def draw(
+    count: int,
+    *,
+    generator: torch.Generator,
+    slots: int = 12,
+    pieces: int = 16,
+    along: tuple[float, float] = REACH,
+) -> Streets:
     """Return ``count`` streets with up to ``slots`` objects and ``pieces`` of clutter each.
 
     No two boxes overlap as seen from above, and none stands where the vehicle is.
 
+    Args:
+        along: where their middles lie, from and to, in metres along the road.
+
     Raises:
-        ValueError: a number is no whole number of 1 or more.
+        ValueError: a number is no whole number of 1 or more, or ``along`` does not rise.
     """
+    if not along[0] < along[1]:
+        raise ValueError(f"along is {along}, it must rise")
     count = check_whole(count, name="count")
     slots, pieces = check_whole(slots, name="slots"), check_whole(pieces, name="pieces")
     names = (*CATEGORIES, *CLUTTER)
@@ -156,10 +168,14 @@ def draw(count: int, *, generator: torch.Generator, slots: int = 12, pieces: int
         rows = category == number
         many = int(rows.sum())
         size, shine = _sizes(name, many, generator)
-        along, across, heading = _positions(name, (many, tries), generator)
+        far, across, heading = _positions(name, (many, tries), generator)
         which = rows.nonzero()[:, 0][:, None].expand(many, tries)
         x, y, ahead = to_vehicle(
-            along, across, curvature[which], lane_offset[which], lane_heading[which]
+            along[0] + (along[1] - along[0]) * far,
+            across,
+            curvature[which],
+            lane_offset[which],
+            lane_heading[which],
         )
         z = (size[:, 2:] / 2).expand(many, tries)
         size = size[:, None].expand(many, tries, 3)
@@ -185,13 +201,15 @@ def _sizes(name: str, count: int, generator: torch.Generator) -> tuple[Tensor, T
 def _positions(
     name: str, shape: tuple[int, int], generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return where along and across the road, and the heading against it, each of ``shape``."""
+    """Return each of ``shape``: a share of the way along the road, the position across it, the
+    heading against it.
+    """
     table = torch.tensor(_POSITIONS[name])
     row = torch.multinomial(table[:, 0], math.prod(shape), True, generator=generator)
     _, low, high, half_turns, stray = table[row].view(*shape, 5).unbind(-1)
-    along, between, turned = torch.rand(3, *shape, generator=generator)
+    share, between, turned = torch.rand(3, *shape, generator=generator)
     heading = math.pi * (half_turns + stray * (2 * turned - 1))
-    return REACH * (2 * along - 1), low + (high - low) * between, heading
+    return share, low + (high - low) * between, heading
 
 
 def _without_overlap(boxes: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:

@@ -100,6 +100,14 @@ def test_cars_go_along_the_road_mostly():
     assert 0.85 < (stray < 0.1).float().mean() < 0.97
 
 
+def test_objects_stand_where_they_were_asked_for():
+    ahead = world.draw(20, generator=make_generator(2), along=(5.0, 30.0))
+    for boxes in (ahead.boxes, ahead.clutter):
+        along, _ = world.to_road(ahead, boxes)
+        assert 5 - 1e-3 < along.min() < 6
+        assert 29 < along.max() < 30 + 1e-3
+
+
 def test_road_coordinates_and_the_vehicles_go_back_and_forth(streets):
     along, across = torch.linspace(-50, 50, 41).expand(12, -1), torch.linspace(-8, 11, 41)
     straight = replace(streets, curvature=streets.curvature * (torch.arange(12) > 3))
@@ -239,6 +247,7 @@ def test_indexing_gives_streets(streets):
     ("call", "message"),
     [
         (lambda s: world.draw(0, generator=make_generator(0)), "count is 0"),
+        (lambda s: world.draw(1, generator=make_generator(0), along=(5, 5)), "along is"),
         (lambda s: world.scan(s, generator=make_generator(0), dropout=2), "dropout is 2"),
         (lambda s: world.scan(s, generator=make_generator(0), beams=0), "beams is 0"),
         (lambda s: world.cast(s, torch.zeros(12, 1, 3), torch.full((12, 1, 3), math.nan)), "NaN"),
