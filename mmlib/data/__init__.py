@@ -14,6 +14,8 @@ recordings, splits
     sounds: one file, ESC-50, the free spoken digits; folds that share no source recording
 videos, talking_faces, sounding_boxes
     clips: one file, GRID; boxes around what sounds
+driving_frames
+    frames in the format of KITTI's object data: scan, picture, calibration, boxes
 corpora, vocabulary, word_vectors
     real English text and the word-similarity questions; words to numbers; words with vectors
 batches
