@@ -20,6 +20,8 @@ floor 3
     training           ``fit`` and ``predict``: one loop for every chapter
     metrics            every score of classification, retrieval and boxes
     text_metrics       scores of sentences and answers
+    box_metrics        scores of boxes in space: rotated IoU, average precision
+    box_clusters       boxes around clusters of points, without learning
     probe              what a linear classifier can read from features
     homework           the checks that students run and CI runs
 
@@ -28,7 +30,7 @@ floor 4
     vision_text        word2vec, deep_boltzmann, visual_semantic, recipes, captioning, attention,
                        text_to_image, vqa
     vision_audio       spectrogram, soundnet, localization, separation, lips
-    vision_3d          representations, recognition, refocus
+    vision_3d          representations, recognition, detection, refocus
 
 Nothing is re-exported here: ``from mmlib.vision_audio import spectrogram``.
 """

@@ -1,7 +1,8 @@
 """Train what ships with mmlib: make weights, or python tools/weights.py image audio attention film
 
 Writes, in half precision, to the folder weights of the part of mmlib that uses them: the encoders;
-the captioner, the models for questions and the GAN, trained for longer than on their page;
+the captioner, the models for questions, the GAN and the detector, trained for longer than on their
+page;
 SoundNet's teachers; the classifier that scores the GAN. For the encoders and the teachers
 report.json says what was measured on new scenes, and the files' SHA-256. An encoder's run that was
 broken off goes on where it was. The same seeds on the same machine give the same weights; elsewhere
@@ -30,6 +31,7 @@ from mmlib.files import written_whole
 from mmlib.foundations import pretraining
 from mmlib.runtime import make_generator
 from mmlib.training import fit, predict, warm_then_cool
+from mmlib.vision_3d import detection
 from mmlib.vision_audio import separation, soundnet
 from mmlib.vision_text import attention, text_to_image, vqa
 from mmlib.world import close_ups, pictures, sampling, sounds, words
@@ -48,6 +50,7 @@ SPOKEN = 1600  # clips for the separators
 CAPTIONED, CAPTION_STEPS = 12_000, 1600  # scenes, five captions each; batches of 32
 # pictures; steps of either network, in batches of 32: with more the noise loses its effect
 DRAWN, GAN_STEPS = 8000, 1000
+DRIVEN, DRIVE_EPOCHS = 900, 10  # scans of streets for the detector
 VQA_SCENES, VQA_STEPS = 40_000, {"attention": 3000, "film": 5000}
 
 
@@ -366,6 +369,23 @@ def ship_separators() -> None:
         )
 
 
+def ship_detector() -> None:
+    """Train the detector as its page shows, on more streets and for longer; write its weights."""
+    start = time.process_time()
+    drives = detection.make_drives(DRIVEN, generator=make_generator(16))
+    model, _ = detection.train(drives, seed=0, epochs=DRIVE_EPOCHS)
+    minutes = (time.process_time() - start) / 60
+    detection.WEIGHTS.parent.mkdir(exist_ok=True)
+    save_file(
+        {
+            key: value.half().contiguous() if value.is_floating_point() else value
+            for key, value in model.state_dict().items()
+        },
+        detection.WEIGHTS,
+        metadata={"minutes": f"{minutes:.1f}", "scenes": str(DRIVEN)},
+    )
+
+
 def main() -> None:
     known = [
         *RECIPES,
@@ -375,6 +395,7 @@ def main() -> None:
         "attributes",
         "gan",
         "separators",
+        "detector",
     ]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=known, choices=[[], *known])
@@ -387,6 +408,8 @@ def main() -> None:
             ship_teachers()
         elif name == "separators":
             ship_separators()
+        elif name == "detector":
+            ship_detector()
         elif name == "attributes":
             ship_attribute_classifier()
         elif name == "gan":
