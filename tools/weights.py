@@ -2,11 +2,10 @@
 
 Writes, in half precision, to the folder weights of the part of mmlib that uses them: the encoders;
 the captioner, the models for questions, the GAN and the detector, trained for longer than on their
-page;
-SoundNet's teachers; the classifier that scores the GAN. For the encoders and the teachers
-report.json says what was measured on new scenes, and the files' SHA-256. An encoder's run that was
-broken off goes on where it was. The same seeds on the same machine give the same weights; elsewhere
-they come out as good, not equal.
+page; SoundNet's teachers; the classifier that scores the GAN; the two networks of faces. For the
+encoders and the teachers report.json says what was measured on new scenes, and the files' SHA-256.
+An encoder's run that was broken off goes on where it was. The same seeds on the same machine give
+the same weights; elsewhere they come out as good, not equal.
 """
 
 import argparse
@@ -29,12 +28,13 @@ from mmlib.data.standardise import Standardise
 from mmlib.data.visual_questions import question_vocabulary
 from mmlib.files import written_whole
 from mmlib.foundations import pretraining
+from mmlib.metrics import recall_at, retrieval_ranks
 from mmlib.runtime import make_generator
 from mmlib.training import fit, predict, warm_then_cool
 from mmlib.vision_3d import detection
-from mmlib.vision_audio import separation, soundnet
+from mmlib.vision_audio import separation, soundnet, speech2face
 from mmlib.vision_text import attention, text_to_image, vqa
-from mmlib.world import close_ups, pictures, sampling, sounds, words
+from mmlib.world import close_ups, faces, pictures, sampling, sounds, voices, words
 from mmlib.world.labels import sound_labels, word_labels
 from mmlib.world.scenes import Scenes
 
@@ -47,6 +47,8 @@ SECONDS = 1.0  # of sound in a clip
 # Questions for the longer training: half of them about relations, which are hard to learn.
 VQA_TYPES = ("existence", "colour", "count", "comparison", "time", *["relation"] * 8)
 SPOKEN = 1600  # clips for the separators
+PORTRAITS = 16  # pictures of each person that the face recogniser learns to name
+RESTYLED = 0.7  # of them have other hair or glasses than the person has now
 CAPTIONED, CAPTION_STEPS = 12_000, 1600  # scenes, five captions each; batches of 32
 # pictures; steps of either network, in batches of 32: with more the noise loses its effect
 DRAWN, GAN_STEPS = 8000, 1000
@@ -386,6 +388,70 @@ def ship_detector() -> None:
     )
 
 
+def ship_face_networks() -> None:
+    """Train the face recogniser, then the decoder of its features; measure and write both."""
+    order, start = make_generator(31), time.process_time()
+    people = new_faces(speech2face.IDENTITIES, order)
+    seen = []
+    for _ in range(PORTRAITS):
+        then = speech2face.restyle(people, generator=order, share=RESTYLED)
+        seen.append(speech2face.photograph(then, generator=order))
+    owner = torch.arange(len(people)).repeat(PORTRAITS)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        recogniser, decoder = speech2face.FaceRecogniser(), speech2face.FaceDecoder()
+    speech2face.train_recogniser(
+        recogniser, torch.cat(seen), owner, generator=make_generator(32), steps=1000
+    )
+    recogniser.eval()
+    known = recogniser(speech2face.photograph(people, generator=order)).argmax(dim=1)
+    scores = {"people known": float((known == torch.arange(len(people))).double().mean())}
+    others = new_faces(1000, order)
+    scores |= measure_recogniser(recogniser, others, order)
+    v = []
+    for _ in range(2):
+        pictures = speech2face.photograph(people + others, generator=order)
+        v.append(speech2face.encode_faces(recogniser, pictures))
+    canonical = faces.draw(people + others, size=speech2face.SIDE).repeat(2, 1, 1, 1)
+    speech2face.train_decoder(
+        decoder, torch.cat(v), canonical, generator=make_generator(33), steps=1200
+    )
+    print(f"networks of faces: {(time.process_time() - start) / 60:.1f} minutes, {scores}")
+    both = nn.ModuleDict({"recogniser": recogniser, "decoder": decoder})
+    save_file(
+        {
+            key: value.half().contiguous() if value.is_floating_point() else value
+            for key, value in both.state_dict().items()
+        },
+        speech2face.WEIGHTS,
+    )
+
+
+def new_faces(count: int, generator: torch.Generator) -> list[faces.Face]:
+    """Return the faces of so many new speakers."""
+    return [faces.face_of(who, generator) for who in voices.speakers(count, generator)]
+
+
+def measure_recogniser(
+    model: speech2face.FaceRecogniser, people: list[faces.Face], generator: torch.Generator
+) -> dict[str, float]:
+    """Return R@1 among 100 new people, now and restyled, and what is read of all the others."""
+    few, rest = people[:100], people[100:]
+
+    def features(of: list[faces.Face]) -> Tensor:
+        return speech2face.encode_faces(model, speech2face.photograph(of, generator=generator))
+
+    first, again = features(few), features(few)
+    later = features(speech2face.restyle(few, generator=generator, share=1.0))
+    reader = speech2face.ridge(features(rest), speech2face.attributes(rest))
+    read = speech2face.attribute_correlations(reader(first), speech2face.attributes(few))
+    ranks = {
+        name: retrieval_ranks(speech2face.similarity(first, found))
+        for name, found in (("found", again), ("found with other hair", later))
+    }
+    return {name: recall_at(rank, 1).value for name, rank in ranks.items()} | read
+
+
 def main() -> None:
     known = [
         *RECIPES,
@@ -396,6 +462,7 @@ def main() -> None:
         "gan",
         "separators",
         "detector",
+        "face_networks",
     ]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=known, choices=[[], *known])
@@ -410,6 +477,8 @@ def main() -> None:
             ship_separators()
         elif name == "detector":
             ship_detector()
+        elif name == "face_networks":
+            ship_face_networks()
         elif name == "attributes":
             ship_attribute_classifier()
         elif name == "gan":
