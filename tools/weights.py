@@ -446,7 +446,7 @@ def measure_recogniser(
     reader = speech2face.ridge(features(rest), speech2face.attributes(rest))
     read = speech2face.attribute_correlations(reader(first), speech2face.attributes(few))
     ranks = {
-        name: retrieval_ranks(speech2face.similarity(first, found))
+        name: retrieval_ranks(speech2face.feature_similarity(first, found))
         for name, found in (("found", again), ("found with other hair", later))
     }
     return {name: recall_at(rank, 1).value for name, rank in ranks.items()} | read

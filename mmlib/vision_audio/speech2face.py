@@ -421,7 +421,7 @@ def ridge(inputs: Tensor, targets: Tensor) -> Callable[[Tensor], Tensor]:
 # scores
 
 
-def similarity(v_s: Tensor, v_f: Tensor, *, by: str = "cosine") -> Tensor:
+def feature_similarity(v_s: Tensor, v_f: Tensor, *, by: str = "cosine") -> Tensor:
     """Return how alike voices' and faces' features are, (voices, faces).
 
     Args:

@@ -123,7 +123,7 @@ def test_frozen_parts_are_frozen_and_know_new_people(frozen):
     one, other = (
         s2f.encode_faces(recogniser, s2f.photograph(people, generator=generator)) for _ in range(2)
     )
-    assert recall_at(retrieval_ranks(s2f.similarity(one, other)), 1).value > 0.5
+    assert recall_at(retrieval_ranks(s2f.feature_similarity(one, other)), 1).value > 0.5
     canonical = faces.draw(people, size=s2f.SIDE)
     away = (decoder(one) - canonical).abs().mean()
     assert away < 0.5 * (canonical.mean(dim=0) - canonical).abs().mean()
@@ -257,7 +257,7 @@ def test_ridge_recovers_a_linear_map():
 @pytest.mark.parametrize("by", ["cosine", "L1", "L2"])
 def test_similarity_is_brute_forces(by):
     v_s, v_f = two_features(4)
-    found = s2f.similarity(v_s, v_f[:3], by=by)
+    found = s2f.feature_similarity(v_s, v_f[:3], by=by)
     for a in range(4):
         for b in range(3):
             x, y = v_s[a].double().numpy(), v_f[b].double().numpy()
@@ -292,8 +292,8 @@ def test_correlations_are_numpys():
         (lambda: s2f.voice_input(torch.ones(1, 5000)), "waves has 5000 samples"),
         (lambda: s2f.voice_input(torch.full((1, s2f.TIME), torch.nan)), "NaN"),
         (lambda: s2f.make_clips(2, each=0, generator=make_generator(0)), "each is 0"),
-        (lambda: s2f.similarity(*two_features(2), by="dot"), "by is 'dot'"),
-        (lambda: s2f.similarity(torch.ones(1, 3), torch.ones(1, 4)), "need size 4"),
+        (lambda: s2f.feature_similarity(*two_features(2), by="dot"), "by is 'dot'"),
+        (lambda: s2f.feature_similarity(torch.ones(1, 3), torch.ones(1, 4)), "need size 4"),
         (lambda: s2f.FaceRecogniser().encode(torch.zeros(1, 3, 64, 64)), "size 48"),
     ],
 )
