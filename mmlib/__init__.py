@@ -29,7 +29,8 @@ floor 4
     foundations        modalities, fusion, pretraining
     vision_text        word2vec, deep_boltzmann, visual_semantic, recipes, captioning, attention,
                        text_to_image, vqa
-    vision_audio       spectrogram, soundnet, speech2face, localization, separation, lips
+    vision_audio       spectrogram, soundnet, speech2face, image_to_speech, localization,
+                       separation, lips
     vision_3d          representations, recognition, detection, refocus
 
 Nothing is re-exported here: ``from mmlib.vision_audio import spectrogram``.

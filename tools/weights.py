@@ -32,7 +32,7 @@ from mmlib.metrics import recall_at, retrieval_ranks
 from mmlib.runtime import make_generator
 from mmlib.training import fit, predict, warm_then_cool
 from mmlib.vision_3d import detection
-from mmlib.vision_audio import separation, soundnet, speech2face
+from mmlib.vision_audio import image_to_speech, separation, soundnet, speech2face
 from mmlib.vision_text import attention, text_to_image, vqa
 from mmlib.world import close_ups, faces, pictures, sampling, sounds, voices, words
 from mmlib.world.labels import sound_labels, word_labels
@@ -49,6 +49,7 @@ VQA_TYPES = ("existence", "colour", "count", "comparison", "time", *["relation"]
 SPOKEN = 1600  # clips for the separators
 PORTRAITS = 16  # pictures of each person that the face recogniser learns to name
 RESTYLED = 0.7  # of them have other hair or glasses than the person has now
+TOLD, UNIT_STEPS = 1600, (250, 800, 500)  # pictures; steps to units, to captions, to speech
 CAPTIONED, CAPTION_STEPS = 12_000, 1600  # scenes, five captions each; batches of 32
 # pictures; steps of either network, in batches of 32: with more the noise loses its effect
 DRAWN, GAN_STEPS = 8000, 1000
@@ -452,6 +453,51 @@ def measure_recogniser(
     return {name: recall_at(rank, 1).value for name, rank in ranks.items()} | read
 
 
+def ship_image_to_speech() -> None:
+    """Train the three models of image to speech as their page shows, for longer; write them."""
+    start, order = time.process_time(), make_generator(13)
+    scenes = sampling.sample_scenes(TOLD, generator=order, slots=1, split="train")
+    grids = pretraining.encode(pretraining.load_image_encoder(), draw(scenes, order))
+    crowd = voices.speakers(300, order)
+    spoken = image_to_speech.speak(image_to_speech.short_captions(scenes), crowd, generator=order)
+    features = pretraining.pooled(grids)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        system = image_to_speech.new_system(image_to_speech.standardise_speech(spoken))
+        grounded = image_to_speech.Grounded(system.encoder, Standardise.over(features))
+    for_units, for_captions, for_speech = UNIT_STEPS
+    image_to_speech.train_units(
+        grounded, spoken, features, generator=order, steps=for_units, progress=False
+    )
+    units = image_to_speech.extract_units(system.encoder, spoken)
+    runs = [image_to_speech.collapse(row)[0] for row in units]
+    image_to_speech.train_unit_captioner(
+        system.captioner, grids, runs, generator=order, steps=for_captions, progress=False
+    )
+    told = image_to_speech.short_captions(scenes[:400])
+    own = image_to_speech.speak(told, image_to_speech.VOICES, generator=order)
+    image_to_speech.train_speech(
+        system.speech,
+        [
+            image_to_speech.collapse(row)
+            for row in image_to_speech.extract_units(system.encoder, own)
+        ],
+        own,
+        generator=order,
+        steps=for_speech,
+        progress=False,
+    )
+    minutes = (time.process_time() - start) / 60
+    save_file(
+        {
+            key: value.half().contiguous() if value.is_floating_point() else value
+            for key, value in nn.ModuleDict(system._asdict()).state_dict().items()
+        },
+        image_to_speech.WEIGHTS,
+        metadata={"minutes": f"{minutes:.1f}"},
+    )
+
+
 def main() -> None:
     known = [
         *RECIPES,
@@ -461,6 +507,7 @@ def main() -> None:
         "attributes",
         "gan",
         "separators",
+        "image_to_speech",
         "detector",
         "face_networks",
     ]
@@ -475,6 +522,8 @@ def main() -> None:
             ship_teachers()
         elif name == "separators":
             ship_separators()
+        elif name == "image_to_speech":
+            ship_image_to_speech()
         elif name == "detector":
             ship_detector()
         elif name == "face_networks":
