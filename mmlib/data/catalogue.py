@@ -21,6 +21,17 @@ _SENOCAK = (
     "89205e9b0af21be847d29deeaded140604e77229"
 )
 _LIPNET = "https://raw.githubusercontent.com/rizkiarm/LipNet"
+_KITTI = "https://raw.githubusercontent.com/kuixu/kitti_object_vis/12ce0a23/data/object/training"
+_KITTI_FILES = {
+    "calib/000000.txt": "29b89ca9fa49b2cad778bf73910ff7210c7998badae39796cf29666081992d7f",
+    "calib/000001.txt": "5813c05a89e33e67244891c62e153e0a572692d42365b8665e38cc242c7d4918",
+    "image_2/000000.png": "bf103e7a67c33549053fd3faa22b4c079434acc967b24995da3bdc7f8ece8c65",
+    "image_2/000001.png": "40acaf855260376103a5e0d97e9dce15d51811c0f419ff308e948fefdd880bf6",
+    "label_2/000000.txt": "6627ff300809ccdb8f0402c1003b7c691a64e3027ceaf0ce7cabfeef9809d0c3",
+    "label_2/000001.txt": "36eef20c544fb5cd648ea3144683a6f0e7a6869c94c1347cb7e6997e0253aefd",
+    "velodyne/000000.bin": "0e09c85e3f6078ecbdd1e706ee9624519f1bd29417437167a9ed7fbe6f54b4b1",
+    "velodyne/000001.bin": "59a02fdaaab3b7e903713cb618e8f53efcaf71c144436ddfcdf4f28bdbd73d20",
+}
 _MIDDLEBURY = "https://vision.middlebury.edu/stereo/data/scenes2003/newdata"
 _GRID = f"{_LIPNET}/dc721efc302176eec9634908ff388ad332a30380/evaluation/samples"
 _GRID_MORE = f"{_LIPNET}/1dcea8209f90bc240213d636372cd93059c32c51/evaluation/samples"
@@ -336,6 +347,21 @@ DATA_SETS: dict[str, DataSet] = {
             probe="bbaf2n.mpg",
             note="nine clips of three seconds, the samples of github.com/rizkiarm/LipNet; the "
             "whole corpus has 34 speakers with 1,000 sentences each",
+        ),
+        DataSet(
+            name="kitti",
+            page="https://www.cvlibs.net/datasets/kitti/eval_object.php",
+            sources=tuple(
+                Source(f"{_KITTI}/{path}", f"Kitti/raw/training/{path}", digest)
+                for path, digest in _KITTI_FILES.items()
+            ),
+            megabytes=5.4,
+            licence="CC BY-NC-SA 3.0",
+            citation="A. Geiger, P. Lenz, R. Urtasun. Are we ready for autonomous driving? The "
+            "KITTI vision benchmark suite. CVPR 2012",
+            probe="Kitti/raw/training/velodyne/000000.bin",
+            note="two training frames of the object benchmark, from github.com/kuixu/"
+            "kitti_object_vis; all 7,481 (40 GB) are on KITTI's page",
         ),
         DataSet(
             name="middlebury-2003",
