@@ -16,6 +16,8 @@ videos, talking_faces, sounding_boxes
     clips: one file, GRID; boxes around what sounds
 driving_frames
     frames in the format of KITTI's object data: scan, picture, calibration, boxes
+nuscenes
+    one frame of nuScenes: a picture, a lidar's points, their calibration, boxes
 corpora, vocabulary, word_vectors
     real English text and the word-similarity questions; words to numbers; words with vectors
 batches

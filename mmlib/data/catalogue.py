@@ -33,6 +33,21 @@ _KITTI_FILES = {
     "velodyne/000001.bin": "59a02fdaaab3b7e903713cb618e8f53efcaf71c144436ddfcdf4f28bdbd73d20",
 }
 _MIDDLEBURY = "https://vision.middlebury.edu/stereo/data/scenes2003/newdata"
+_NUSCENES = (
+    "https://raw.githubusercontent.com/open-mmlab/mmdetection3d/"
+    "fe25f7a51d36e3702f961e198894580d83c4387b/demo/data/nuscenes"
+)
+_NUSCENES_FRAME = {
+    "n015-2018-07-24-11-22-45+0800.pkl": (
+        "5ced892a1c939de17b9df1c2719684f84e0103096c2f689761631d1c34fb0ac8"
+    ),
+    "n015-2018-07-24-11-22-45+0800__CAM_FRONT__1532402927612460.jpg": (
+        "b7b7d466207462cf46742297a36afdd65315c05ae33126d5d36412aae70a0b62"
+    ),
+    "n015-2018-07-24-11-22-45+0800__LIDAR_TOP__1532402927647951.pcd.bin": (
+        "5f8f9b1b199ceff7d41cd319021a7a7b02dcd44d41f622a9e65a6a4a6be3cbdb"
+    ),
+}
 _GRID = f"{_LIPNET}/dc721efc302176eec9634908ff388ad332a30380/evaluation/samples"
 _GRID_MORE = f"{_LIPNET}/1dcea8209f90bc240213d636372cd93059c32c51/evaluation/samples"
 _GRID_CLIPS = {
@@ -415,6 +430,21 @@ DATA_SETS: dict[str, DataSet] = {
             "M. Chang. emojilib. github.com/muan/emojilib",
             probe="png/72",
             note="pictures of 72 × 72 pixels are used, the archive holds all sizes",
+        ),
+        DataSet(
+            name="nuscenes",
+            page="https://www.nuscenes.org/nuscenes",
+            sources=tuple(
+                Source(f"{_NUSCENES}/{name.replace('+', '%2B')}", name, sha256)
+                for name, sha256 in _NUSCENES_FRAME.items()
+            ),
+            megabytes=0.9,
+            licence="CC BY-NC-SA 4.0, not for commercial use",
+            citation="H. Caesar et al. nuScenes: A multimodal dataset for autonomous driving. "
+            "CVPR 2020",
+            probe="n015-2018-07-24-11-22-45+0800__LIDAR_TOP__1532402927647951.pcd.bin",
+            note="one frame, which MMDetection3D ships for demonstration; all 1,000 scenes, and a "
+            "small version of ten, are on the official page after registration",
         ),
     )
 }
