@@ -20,7 +20,6 @@ from torch import Tensor
 from mmlib.data.download import locate
 from mmlib.data.photographs import read_picture
 from mmlib.files import DataError
-from mmlib.world.cameras import Cameras
 
 FRAME = "n015-2018-07-24-11-22-45+0800"
 
@@ -29,7 +28,9 @@ class DrivingFrame(NamedTuple):
     """What the sensors of one car gave at one moment."""
 
     picture: Tensor  # (3, height, width) in 0 to 1
-    camera: Cameras  # one; R and t carry the vehicle's frame into the camera's
+    intrinsics: Tensor  # K (3, 3), in pixels
+    rotation: Tensor  # R (3, 3); R and t carry the vehicle's frame into the camera's
+    translation: Tensor  # t (3,)
     points: Tensor  # (points, 3)
     boxes: Tensor  # (boxes, 7) as in world.streets
     label: Tensor  # (boxes,) nuScenes' number of the category, -1 for others
@@ -60,18 +61,14 @@ def nuscenes_frame(folder: Path | None = None) -> DrivingFrame:
     except (KeyError, TypeError, OSError) as error:
         raise DataError(f"{folder} holds no whole frame ({error!r}): restore its files") from error
     to_camera = (to_camera @ torch.linalg.inv(to_vehicle)).float()
-    _, height, width = picture.shape
-    camera = Cameras(
-        intrinsics[None, :3, :3].float(), to_camera[None, :3, :3], to_camera[None, :3, 3],
-        height, width,
-    )  # fmt: skip
     middle = boxes[:, :3] @ to_vehicle[:3, :3].T + to_vehicle[:3, 3]
     front_of = torch.stack([boxes[:, 6].cos(), boxes[:, 6].sin(), 0 * boxes[:, 6]], dim=1)
     front_of = front_of @ to_vehicle[:3, :3].T
     heading = torch.atan2(front_of[:, 1], front_of[:, 0])
     boxes = torch.cat([middle, boxes[:, 3:6], heading[:, None]], dim=1).float()
     points = points @ to_vehicle[:3, :3].float().T + to_vehicle[:3, 3].float()
-    return DrivingFrame(picture, camera, points, boxes, label)
+    pose = (intrinsics[:3, :3].float(), to_camera[:3, :3], to_camera[:3, 3])
+    return DrivingFrame(picture, *pose, points, boxes, label)
 
 
 def _read_points(path: Path, columns: int) -> Tensor:
