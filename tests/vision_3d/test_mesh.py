@@ -368,12 +368,15 @@ def test_overfits_one_batch_alike_with_the_same_seed(name, batch):
     losses = []
     for _ in range(2):
         model = make(name)
-        options = {"generator": make_generator(0), "progress": False, "learning_rate": 3e-3}
-        if name == "cells":
-            fit(model, [few], mesh.voxel_only_loss, steps=25, **options)
-        losses.append(fit(model, [few], mesh.mesh_loss, steps=25, **options).losses)
+        options = {"generator": make_generator(0), "progress": False}
+        if name == "cells":  # early cubes are not worth refining
+            options["learning_rate"] = 1e-2
+            cells = fit(model, [few], mesh.voxel_only_loss, steps=60, **options).losses
+            assert cells[-1] < 0.15 * cells[0]
+        options["learning_rate"] = 3e-3
+        losses.append(fit(model, [few], mesh.mesh_loss, steps=40, **options).losses)
     assert losses[0] == losses[1]
-    assert losses[0][-1] < 0.8 * losses[0][0]
+    assert losses[0][-1] < 0.7 * losses[0][0]
 
 
 @pytest.mark.parametrize("name", ["cells", "sphere"])
