@@ -31,7 +31,7 @@ floor 4
                        text_to_image, vqa
     vision_audio       spectrogram, soundnet, speech2face, image_to_speech, localization,
                        separation, lips
-    vision_3d          representations, recognition, detection, mesh, refocus, driving
+    vision_3d          representations, recognition, detection, segmentation, mesh, refocus, driving
 
 Nothing is re-exported here: ``from mmlib.vision_audio import spectrogram``.
 """

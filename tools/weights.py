@@ -31,10 +31,10 @@ from mmlib.foundations import pretraining
 from mmlib.metrics import recall_at, retrieval_ranks
 from mmlib.runtime import make_generator
 from mmlib.training import fit, predict, warm_then_cool
-from mmlib.vision_3d import detection, mesh
+from mmlib.vision_3d import detection, mesh, segmentation
 from mmlib.vision_audio import image_to_speech, separation, soundnet, speech2face
 from mmlib.vision_text import attention, text_to_image, vqa
-from mmlib.world import close_ups, faces, pictures, sampling, sounds, voices, words
+from mmlib.world import close_ups, faces, pictures, rooms, sampling, sounds, voices, words
 from mmlib.world.labels import sound_labels, word_labels
 from mmlib.world.scenes import Scenes
 from mmlib.world.shape_views import make_shape_views
@@ -517,6 +517,39 @@ def ship_meshes() -> None:
         )
 
 
+ROOM_EPOCHS = {"alone": 15, "pointnet": 30, "pointnet_plus_plus": 50}
+
+
+def ship_room_models() -> None:
+    """Train the models that segment rooms and write their weights."""
+    made = rooms.make_rooms(120, generator=make_generator(16), high=0.75)
+    data = (made.points, torch.zeros(len(made.points), dtype=torch.long), made.labels)
+    segmentation.WEIGHTS.mkdir(exist_ok=True)
+    for name, epochs in ROOM_EPOCHS.items():
+        start = time.process_time()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = segmentation.ROOM_MODELS[name]()
+        fit(
+            model,
+            Batches(data, batch_size=8, generator=make_generator(1)),
+            segmentation.turned_loss,
+            generator=make_generator(2),
+            epochs=epochs,
+            learning_rate=3e-3,
+            schedule=warm_then_cool,
+        )
+        minutes = (time.process_time() - start) / 60
+        save_file(
+            {
+                key: value.half().contiguous() if value.is_floating_point() else value
+                for key, value in model.state_dict().items()
+            },
+            segmentation.WEIGHTS / f"rooms_{name}.safetensors",
+            metadata={"minutes": f"{minutes:.1f}"},
+        )
+
+
 def main() -> None:
     known = [
         *RECIPES,
@@ -530,6 +563,7 @@ def main() -> None:
         "detector",
         "face_networks",
         "meshes",
+        "rooms",
     ]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=known, choices=[[], *known])
@@ -550,6 +584,8 @@ def main() -> None:
             ship_detector()
         elif name == "face_networks":
             ship_face_networks()
+        elif name == "rooms":
+            ship_room_models()
         elif name == "attributes":
             ship_attribute_classifier()
         elif name == "gan":

@@ -446,6 +446,23 @@ DATA_SETS: dict[str, DataSet] = {
             note="one frame, which MMDetection3D ships for demonstration; all 1,000 scenes, and a "
             "small version of ten, are on the official page after registration",
         ),
+        DataSet(
+            name="modelnet10",
+            page="https://modelnet.cs.princeton.edu/",
+            sources=(
+                Source(
+                    "https://vision.princeton.edu/projects/2014/3DShapeNets/ModelNet10.zip",
+                    ".",
+                    archive=True,
+                ),
+            ),
+            megabytes=470,
+            licence="academic research only; the meshes belong to their authors",
+            citation="Z. Wu, S. Song, A. Khosla, F. Yu, L. Zhang, X. Tang, J. Xiao. 3D ShapeNets: "
+            "A Deep Representation for Volumetric Shapes. CVPR 2015",
+            probe="ModelNet10/bathtub/train/bathtub_0001.off",
+            note="4,899 meshes in 10 categories",
+        ),
     )
 }
 

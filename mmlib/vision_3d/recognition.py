@@ -190,9 +190,9 @@ class PointNet(nn.Module):
     ) -> None:
         super().__init__()
         self.channels = channels
-        self.h = _layers(channels, *widths)
+        self.h = shared_mlp(channels, *widths)
         self.g = nn.Sequential(
-            _layers(widths[-1], *head), nn.Dropout(0.3), nn.Linear(head[-1], categories)
+            shared_mlp(widths[-1], *head), nn.Dropout(0.3), nn.Linear(head[-1], categories)
         )
 
     def represent(self, points: Tensor) -> Tensor:
@@ -211,8 +211,8 @@ class PointNet(nn.Module):
         return self.g(self.point_features(points).amax(dim=1))  # f = g(max h(x)), equation (1)
 
 
-def _layers(*widths: int) -> nn.Sequential:
-    """Return linear layers, each with batch normalisation and ReLU."""
+def shared_mlp(*widths: int) -> nn.Sequential:
+    """Return linear layers of these widths, each with batch normalisation and ReLU (Q17, 3.3)."""
     layers = []
     for inputs, outputs in pairwise(widths):
         layers += [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU()]
