@@ -35,7 +35,7 @@ LENGTH = 20  # of a template, in metres, a point at each
 AIM = 15.0  # metres along the lane to the point that the driver aims at
 STRIDE = 2  # pixels of the picture for one of its features
 WHEELBASE = 2.7  # metres between the axles
-OBJECT_WEIGHT = 2.0  # of a taken cell in the loss; the paper has 2.13
+OBJECT_WEIGHT = 2.0  # of a taken cell in the loss; the authors' code has 2.13
 MAP_WEIGHT = 10.0  # of the cells' loss beside that of the templates
 
 Batch = tuple[Tensor, ...]
