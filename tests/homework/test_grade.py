@@ -270,9 +270,17 @@ def test_a_report_that_can_no_longer_be_written_is_printed(tmp_path, capsys, mon
     assert "the report stands above, it could not be written" in err
 
 
+@pytest.fixture
+def interruptible():
+    """Let programs be interrupted also where the tests run in the background, deaf to Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_loses_nothing_that_was_graded(tmp_path, sent):
+def test_an_interrupt_loses_nothing_that_was_graded(tmp_path, sent, interruptible):
     (tmp_path / "class").mkdir()
     submit(tmp_path / "class", solution(), "a.py")
     submit(tmp_path / "class", "while True: pass", "b.py")
@@ -287,7 +295,10 @@ def test_an_interrupt_loses_nothing_that_was_graded(tmp_path, sent):
             pass
         assert json.loads(path.read_text())["seed"] is None
         run.send_signal(sent)
-        out, _ = run.communicate(timeout=60)
+        try:
+            out, _ = run.communicate(timeout=60)
+        finally:
+            run.kill()  # what did not stop must not be waited for
     assert run.returncode == 2
     written = json.loads(path.read_text())
     assert written["state"] == "incomplete, 1 of 2 graded: interrupted"
