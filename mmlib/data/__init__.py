@@ -18,6 +18,8 @@ driving_frames
     frames in the format of KITTI's object data: scan, picture, calibration, boxes
 nuscenes
     one frame of nuScenes: a picture, a lidar's points, their calibration, boxes
+meshes, modelnet
+    triangles: four well-known test meshes; ModelNet10
 corpora, vocabulary, word_vectors
     real English text and the word-similarity questions; words to numbers; words with vectors
 batches

@@ -48,6 +48,16 @@ _NUSCENES_FRAME = {
         "5f8f9b1b199ceff7d41cd319021a7a7b02dcd44d41f622a9e65a6a4a6be3cbdb"
     ),
 }
+_MESHES = (
+    "https://raw.githubusercontent.com/alecjacobson/common-3d-test-models/"
+    "8a4f8642acaf43f9cd7b67858a1502e1055ef202/data"
+)
+_MESH_FILES = {
+    "cow.obj": "69afce548640bc2beb0c44894d1a24d5766cc9cd3fd74f3ec55b4e229104b23f",
+    "spot.obj": "0738b5e8608fed74e5e8c7aa8dd0af97b4b74f9f6cbf7aac84cd7e40b2e44a75",
+    "suzanne.obj": "d8684326f9bd8cfc24d3d302c1042fa16f63d2e66e49ed56b413fa20bed271e6",
+    "teapot.obj": "1b5396fedd74b577e32cef41146582c2f2e1a050d5b4915193c0ac1ad4187ed4",
+}
 _GRID = f"{_LIPNET}/dc721efc302176eec9634908ff388ad332a30380/evaluation/samples"
 _GRID_MORE = f"{_LIPNET}/1dcea8209f90bc240213d636372cd93059c32c51/evaluation/samples"
 _GRID_CLIPS = {
@@ -462,6 +472,21 @@ DATA_SETS: dict[str, DataSet] = {
             "A Deep Representation for Volumetric Shapes. CVPR 2015",
             probe="ModelNet10/bathtub/train/bathtub_0001.off",
             note="4,899 meshes in 10 categories",
+        ),
+        DataSet(
+            name="meshes",
+            page="https://github.com/alecjacobson/common-3d-test-models",
+            sources=tuple(
+                Source(f"{_MESHES}/{name}", name, sha256) for name, sha256 in _MESH_FILES.items()
+            ),
+            megabytes=0.8,
+            licence="no licence file. Spot: CC0, as reported of its author's page; the teapot is "
+            "taken as in the public domain; cow and Suzanne: no licence seen, treat as for study",
+            citation="A. Jacobson et al. Common 3D Test Models. "
+            "github.com/alecjacobson/common-3d-test-models. Teapot: M. Newell, 1975; cow: "
+            "Viewpoint Animation Engineering, Sun Microsystems; Spot: K. Crane; Suzanne: Blender",
+            probe="teapot.obj",
+            note="four meshes as Wavefront OBJ; the same page has a dozen more",
         ),
     )
 }
