@@ -22,6 +22,8 @@ floor 3
     text_metrics       scores of sentences and answers
     box_metrics        scores of boxes in space: rotated IoU, average precision
     box_clusters       boxes around clusters of points, without learning
+    speech_recogniser  an independent judge of what is said, PocketSphinx
+    unit_metrics       scores of learned speech units
     probe              what a linear classifier can read from features
     homework           the checks that students run and CI runs
 

@@ -15,10 +15,11 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors.torch import save, save_file
+from safetensors.torch import save
 from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 
@@ -38,6 +39,7 @@ from mmlib.world import close_ups, faces, pictures, rooms, sampling, sounds, voi
 from mmlib.world.labels import sound_labels, word_labels
 from mmlib.world.scenes import Scenes
 from mmlib.world.shape_views import make_shape_views
+from mmlib.world.short_captions import short_captions
 
 ROOT = Path(__file__).resolve().parent.parent
 UNFINISHED = ROOT / "_build" / "weights"
@@ -150,22 +152,33 @@ def _all_logits(model: nn.Module, batch: Tensor) -> Tensor:
     return torch.cat([words, found.scene_class, found.night[:, None]], dim=1)
 
 
-def ship(name: str, model: nn.Module) -> None:
-    """Write the weights in half precision and what they reach, measured as they are shipped."""
+def ship(name: str) -> None:
+    """Train one of the two, write it and what it reaches, measured as it is shipped."""
+    model = train(name)
     data = write_weights(pretraining.WEIGHTS / f"{name}_encoder.safetensors", model)
     shipped = getattr(pretraining, f"load_{name}_classifier")()
     recipe = RECIPES[name]
     examples = recipe.steps * recipe.batch_size
     write_report(pretraining.WEIGHTS, name, data, examples, measure(name, shipped))
+    shutil.rmtree(UNFINISHED / name)
 
 
-def write_weights(path: Path, model: nn.Module) -> bytes:
-    """Write a model's weights in half precision and return what the file holds."""
-    data = save({key: value.half().contiguous() for key, value in model.state_dict().items()})
+def write_weights(path: Path, model: nn.Module, **facts: str) -> bytes:
+    """Write a model's weights in half precision, and facts of it; return what the file holds."""
+    weights = {
+        key: (value.half() if value.is_floating_point() else value).contiguous()
+        for key, value in model.state_dict().items()
+    }
+    data = save(weights, metadata=facts or None)
     path.parent.mkdir(exist_ok=True)
     with written_whole(path) as unfinished:
         Path(unfinished).write_bytes(data)
     return data
+
+
+def minutes_since(start: float) -> str:
+    """Return the minutes of processor time since ``time.process_time()`` was ``start``."""
+    return f"{(time.process_time() - start) / 60:.1f}"
 
 
 def write_report(
@@ -207,14 +220,9 @@ def ship_vqa(name: str) -> None:
         learning_rate=1.5e-3,
         schedule=warm_then_cool,
     )
-    minutes = (time.process_time() - start) / 60
     facts = {"words": " ".join(vocabulary.words), "scenes": str(VQA_SCENES)}
-    vqa.WEIGHTS.mkdir(exist_ok=True)
-    save_file(
-        {key: value.half().contiguous() for key, value in model.state_dict().items()},
-        vqa.WEIGHTS / f"vqa_{name}.safetensors",
-        metadata=facts | {"minutes": f"{minutes:.0f}"},
-    )
+    path = vqa.WEIGHTS / f"vqa_{name}.safetensors"
+    write_weights(path, model, minutes=minutes_since(start), **facts)
 
 
 TEACHERS = {"object": 350, "scene": 60}  # SoundNet's, and the steps that each is trained for
@@ -282,14 +290,8 @@ def ship_captioner() -> None:
         learning_rate=6e-3,
         schedule=lambda done: min(1, 20 * done + 0.05) * (1 - done),
     )
-    minutes = (time.process_time() - start) / 60
-    save_file(
-        {
-            key: value.half().contiguous() if value.is_floating_point() else value
-            for key, value in model.state_dict().items()
-        },
-        attention.WEIGHTS,
-        metadata={"words": " ".join(vocabulary.words), "minutes": f"{minutes:.1f}"},
+    write_weights(
+        attention.WEIGHTS, model, words=" ".join(vocabulary.words), minutes=minutes_since(start)
     )
 
 
@@ -337,19 +339,13 @@ def ship_gan() -> None:
         generator=order,
         steps=GAN_STEPS,
     )
-    minutes = (time.process_time() - start) / 60
     model = nn.ModuleDict({"encoder": encoder, "gan": gan})
-    save_file(
-        {
-            key: value.half().contiguous() if value.is_floating_point() else value
-            for key, value in model.state_dict().items()
-        },
+    write_weights(
         text_to_image.WEIGHTS / "text_to_image_gan.safetensors",
-        metadata={
-            "words": " ".join(vocabulary.words),
-            "minutes": f"{minutes:.1f}",
-            "steps": str(GAN_STEPS),
-        },
+        model,
+        words=" ".join(vocabulary.words),
+        minutes=minutes_since(start),
+        steps=str(GAN_STEPS),
     )
 
 
@@ -362,14 +358,10 @@ def ship_separators() -> None:
         model, _ = separation.train(
             clips, seed=0, with_faces=with_faces, steps=separation.LONG_STEPS
         )
-        minutes = (time.process_time() - start) / 60
-        save_file(
-            {
-                key: value.half().contiguous() if value.is_floating_point() else value
-                for key, value in model.state_dict().items()
-            },
+        write_weights(
             separation.WEIGHTS / f"separation_{name}.safetensors",
-            metadata={"minutes": f"{minutes:.1f}"},
+            model,
+            minutes=minutes_since(start),
         )
 
 
@@ -378,16 +370,7 @@ def ship_detector() -> None:
     start = time.process_time()
     drives = detection.make_drives(DRIVEN, generator=make_generator(16))
     model, _ = detection.train(drives, seed=0, epochs=DRIVE_EPOCHS)
-    minutes = (time.process_time() - start) / 60
-    detection.WEIGHTS.parent.mkdir(exist_ok=True)
-    save_file(
-        {
-            key: value.half().contiguous() if value.is_floating_point() else value
-            for key, value in model.state_dict().items()
-        },
-        detection.WEIGHTS,
-        metadata={"minutes": f"{minutes:.1f}", "scenes": str(DRIVEN)},
-    )
+    write_weights(detection.WEIGHTS, model, minutes=minutes_since(start), scenes=str(DRIVEN))
 
 
 def ship_face_networks() -> None:
@@ -420,13 +403,7 @@ def ship_face_networks() -> None:
     )
     print(f"networks of faces: {(time.process_time() - start) / 60:.1f} minutes, {scores}")
     both = nn.ModuleDict({"recogniser": recogniser, "decoder": decoder})
-    save_file(
-        {
-            key: value.half().contiguous() if value.is_floating_point() else value
-            for key, value in both.state_dict().items()
-        },
-        speech2face.WEIGHTS,
-    )
+    write_weights(speech2face.WEIGHTS, both)
 
 
 def new_faces(count: int, generator: torch.Generator) -> list[faces.Face]:
@@ -460,7 +437,7 @@ def ship_image_to_speech() -> None:
     scenes = sampling.sample_scenes(TOLD, generator=order, slots=1, split="train")
     grids = pretraining.encode(pretraining.load_image_encoder(), draw(scenes, order))
     crowd = voices.speakers(300, order)
-    spoken = image_to_speech.speak(image_to_speech.short_captions(scenes), crowd, generator=order)
+    spoken = image_to_speech.speak(short_captions(scenes), crowd, generator=order)
     features = pretraining.pooled(grids)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -475,7 +452,7 @@ def ship_image_to_speech() -> None:
     image_to_speech.train_unit_captioner(
         system.captioner, grids, runs, generator=order, steps=for_captions, progress=False
     )
-    told = image_to_speech.short_captions(scenes[:400])
+    told = short_captions(scenes[:400])
     own = image_to_speech.speak(told, image_to_speech.VOICES, generator=order)
     image_to_speech.train_speech(
         system.speech,
@@ -488,32 +465,18 @@ def ship_image_to_speech() -> None:
         steps=for_speech,
         progress=False,
     )
-    minutes = (time.process_time() - start) / 60
-    save_file(
-        {
-            key: value.half().contiguous() if value.is_floating_point() else value
-            for key, value in nn.ModuleDict(system._asdict()).state_dict().items()
-        },
-        image_to_speech.WEIGHTS,
-        metadata={"minutes": f"{minutes:.1f}"},
-    )
+    all_three = nn.ModuleDict(system._asdict())
+    write_weights(image_to_speech.WEIGHTS, all_three, minutes=minutes_since(start))
 
 
 def ship_meshes() -> None:
     """Train Mesh R-CNN and its sphere baseline as their page shows, for longer; write both."""
     views = make_shape_views(mesh.LONG_VIEWS, generator=make_generator(31))
-    mesh.WEIGHTS.mkdir(exist_ok=True)
     for name, sphere in (("cells", False), ("sphere", True)):
         start = time.process_time()
         model, _ = mesh.train(views, seed=0, sphere=sphere, plan=mesh.LONG)
-        minutes = (time.process_time() - start) / 60
-        save_file(
-            {
-                key: value.half().contiguous() if value.is_floating_point() else value
-                for key, value in model.state_dict().items()
-            },
-            mesh.WEIGHTS / f"mesh_{name}.safetensors",
-            metadata={"minutes": f"{minutes:.1f}"},
+        write_weights(
+            mesh.WEIGHTS / f"mesh_{name}.safetensors", model, minutes=minutes_since(start)
         )
 
 
@@ -524,7 +487,6 @@ def ship_room_models() -> None:
     """Train the models that segment rooms and write their weights."""
     made = rooms.make_rooms(120, generator=make_generator(16), high=0.75)
     data = (made.points, torch.zeros(len(made.points), dtype=torch.long), made.labels)
-    segmentation.WEIGHTS.mkdir(exist_ok=True)
     for name, epochs in ROOM_EPOCHS.items():
         start = time.process_time()
         with torch.random.fork_rng():
@@ -539,60 +501,32 @@ def ship_room_models() -> None:
             learning_rate=3e-3,
             schedule=warm_then_cool,
         )
-        minutes = (time.process_time() - start) / 60
-        save_file(
-            {
-                key: value.half().contiguous() if value.is_floating_point() else value
-                for key, value in model.state_dict().items()
-            },
-            segmentation.WEIGHTS / f"rooms_{name}.safetensors",
-            metadata={"minutes": f"{minutes:.1f}"},
+        write_weights(
+            segmentation.WEIGHTS / f"rooms_{name}.safetensors", model, minutes=minutes_since(start)
         )
 
 
+SHIP: dict[str, Callable[[], None]] = {
+    **{name: partial(ship, name) for name in RECIPES},
+    "soft_attention": ship_captioner,
+    **{name: partial(ship_vqa, name) for name in vqa.SHIPPED},
+    "teachers": ship_teachers,
+    "attributes": ship_attribute_classifier,
+    "gan": ship_gan,
+    "separators": ship_separators,
+    "image_to_speech": ship_image_to_speech,
+    "detector": ship_detector,
+    "face_networks": ship_face_networks,
+    "meshes": ship_meshes,
+    "rooms": ship_room_models,
+}
+
+
 def main() -> None:
-    known = [
-        *RECIPES,
-        "soft_attention",
-        *vqa.SHIPPED,
-        "teachers",
-        "attributes",
-        "gan",
-        "separators",
-        "image_to_speech",
-        "detector",
-        "face_networks",
-        "meshes",
-        "rooms",
-    ]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=known, choices=[[], *known])
-    for name in parser.parse_args().names:
-        if name in vqa.SHIPPED:
-            ship_vqa(name)
-        elif name == "soft_attention":
-            ship_captioner()
-        elif name == "teachers":
-            ship_teachers()
-        elif name == "meshes":
-            ship_meshes()
-        elif name == "separators":
-            ship_separators()
-        elif name == "image_to_speech":
-            ship_image_to_speech()
-        elif name == "detector":
-            ship_detector()
-        elif name == "face_networks":
-            ship_face_networks()
-        elif name == "rooms":
-            ship_room_models()
-        elif name == "attributes":
-            ship_attribute_classifier()
-        elif name == "gan":
-            ship_gan()
-        else:
-            ship(name, train(name))
-            shutil.rmtree(UNFINISHED / name)
+    parser.add_argument("names", nargs="*", default=[], choices=[[], *SHIP], help="default: all")
+    for name in parser.parse_args().names or SHIP:
+        SHIP[name]()
 
 
 if __name__ == "__main__":

@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from mmlib.data.standardise import Standardise
 from mmlib.foundations.pretraining import encode, load_image_encoder, pooled
 from mmlib.runtime import make_generator
+from mmlib.speech_recogniser import recogniser, word_recall
+from mmlib.unit_metrics import edit_distance, purity
 from mmlib.vision_audio import image_to_speech as i2s
 from mmlib.vision_text.captioning import beam_search
 from mmlib.world import pictures, sampling, voices
 from mmlib.world.scenes import Scenes
+from mmlib.world.short_captions import CAPTION_RULE, content_words, short_captions
 
 TITLE = "Image to speech: content words understood, and the units"
 GROUNDED, REBUILT, CLUSTERS = "grounded units", "reconstruction units", "k-means of log-mel"
@@ -46,16 +49,16 @@ class Test(NamedTuple):
 
     def recall(self, waves: list[Tensor]) -> float:
         """Return the share of content words that PocketSphinx finds in waves."""
-        listen = i2s.recogniser()
-        truth = i2s.content_words(self.scenes)
-        return float(i2s.word_recall([listen(wave) for wave in waves], truth).mean())
+        listen = recogniser(CAPTION_RULE)
+        truth = content_words(self.scenes)
+        return float(word_recall([listen(wave) for wave in waves], truth).mean())
 
 
 def run(seed: int) -> dict[str, float]:
     """Return the measures by "system: measure"; what a system has not is left out."""
     order = make_generator(9000 + seed)
     scenes, grids = look(TRAINING, order, split="train")
-    captions = i2s.short_captions(scenes)
+    captions = short_captions(scenes)
     spoken = i2s.speak(captions, voices.speakers(PEOPLE, order), generator=order)
     own = i2s.speak(captions[:OWN], i2s.VOICES, generator=order)
     test, features = new_test(order), pooled(grids)
@@ -107,7 +110,7 @@ def new_test(order: torch.Generator) -> Test:
     """Return pictures of all colour–category pairs and what 40 new speakers say of them."""
     scenes, grids = look(TEST, order, split="all")
     some, others = voices.speakers(20, order), voices.speakers(20, order)
-    captions = i2s.short_captions(scenes)
+    captions = short_captions(scenes)
     both = (i2s.speak(captions, people, generator=order) for people in (some, others))
     return Test(scenes, grids, *both)
 
@@ -171,9 +174,9 @@ def quality(encoder: nn.Module, test: Test) -> list[tuple[str, float]]:
     """Return purity, distance between voices and length of the units."""
     units, again = (i2s.extract_units(encoder, each) for each in (test.spoken, test.again))
     runs, others = ([i2s.collapse(row)[0] for row in each] for each in (units, again))
-    away = [i2s.edit_distance(*map(Tensor.tolist, both)) for both in zip(runs, others, strict=True)]
+    away = [edit_distance(*map(Tensor.tolist, both)) for both in zip(runs, others, strict=True)]
     return [
-        ("purity", i2s.purity(units, test.spoken.phones)),
+        ("purity", purity(units, test.spoken.phones, seconds=i2s.STEP)),
         ("voices", sum(away) / len(away)),
         ("length", sum(map(len, runs)) / len(runs)),
     ]

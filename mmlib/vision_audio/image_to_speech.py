@@ -18,12 +18,10 @@ quantised layer of a small network; InfoNCE in the place of [H20]'s ranking loss
 by Tacotron 2, whose attention finds the durations; here a network without recurrence predicts them.
 """
 
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -41,12 +39,12 @@ from mmlib.vision_audio.spectrogram import Framing, griffin_lim, log_mel, mel_fi
 from mmlib.vision_text.attention import AttentionConfig, AttentionDecoder
 from mmlib.vision_text.captioning import caption_loss
 from mmlib.vision_text.visual_semantic import info_nce
-from mmlib.world import voices, words
-from mmlib.world.scenes import CATEGORIES, COLOURS, SCENE_CLASSES, Scenes
+from mmlib.world import voices
 
 FRAMING, BANDS = Framing(), 40  # windows of 25 ms every 10 ms; mel bands
 SPAN = 60.0  # decibels: what is quieter than the loudest of an utterance by more is silence
 STRIDE = 2  # frames of 10 ms that one unit stands for
+STEP = STRIDE * FRAMING.hop / FRAMING.sample_rate  # the same in seconds
 CODES, WIDTH = 64, 64  # size of the codebook, length of a code
 VOICES = (  # whose voices ``UnitToSpeech`` has
     voices.Speaker(pitch=112, tract=17.0, breathiness=0.25, rate=1.0, age=35),
@@ -62,23 +60,6 @@ class Spoken(NamedTuple):
     levels: Tensor  # (items, BANDS, frames), decibels
     frames: Tensor  # (items,) int64, without the padding
     phones: list[list[voices.Phone]]  # what is said, and when
-
-
-def short_captions(scenes: Scenes) -> list[str]:
-    """Return a short caption of each scene's first object, "a red bird in the forest"."""
-    found = []
-    for index, (first, *_) in enumerate(scenes.objects()):
-        where = words.WHERE[scenes.scene_class_name(index)][0]
-        found.append(f"{words.with_article(f'{first.colour} {first.category}')} {where}")
-    return found
-
-
-def content_words(scenes: Scenes) -> list[tuple[str, str, str]]:
-    """Return what each short caption must name: colour, category, scene class."""
-    return [
-        (first.colour, first.category, scenes.scene_class_name(index))
-        for index, (first, *_) in enumerate(scenes.objects())
-    ]
 
 
 def speak(
@@ -299,35 +280,6 @@ def collapse(units: Tensor) -> tuple[Tensor, Tensor]:
     return units[first], torch.diff(starts, append=starts.new_tensor([len(units)]))
 
 
-def perplexity(units: Tensor, *, codes: int = CODES) -> float:
-    """Return e to the entropy (in nats) of how often each code is used, 1 to ``codes``."""
-    p = torch.bincount(units, minlength=codes).double() / len(units)
-    return float(torch.special.entr(p).sum().exp())
-
-
-def purity(units: Sequence[Tensor], phones: Sequence[list[voices.Phone]]) -> float:
-    """Return how often the phone is the one that its unit meets most often, by steps."""
-    met: dict[int, dict[str, int]] = {}
-    for row, spans in zip(units, phones, strict=True):
-        for step, unit in enumerate(row.tolist()):
-            middle = (step + 0.5) * STRIDE * FRAMING.hop / FRAMING.sample_rate
-            name = next((p.name for p in spans if p.start <= middle < p.end), spans[-1].name)
-            counts = met.setdefault(unit, {})
-            counts[name] = counts.get(name, 0) + 1
-    total = sum(sum(counts.values()) for counts in met.values())
-    return sum(max(counts.values()) for counts in met.values()) / total
-
-
-def edit_distance(first: Sequence[int], second: Sequence[int]) -> float:
-    """Return the Levenshtein distance of two sequences, divided by the longer one's length."""
-    row = list(range(len(second) + 1))
-    for i, a in enumerate(first, start=1):
-        left, row[0] = row[0], i
-        for j, b in enumerate(second, start=1):
-            left, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, left + (a != b))
-    return row[-1] / max(len(first), len(second), 1)
-
-
 def unit_captions(units: Sequence[Tensor]) -> Tensor:
     """Return units as captions (items, time) for a captioner: START, each unit + 3, END, PAD."""
     ends = torch.tensor([START]), torch.tensor([END])
@@ -530,48 +482,3 @@ def load_shipped() -> tuple[System, float]:
     for model in system:
         model.eval()
     return system, minutes
-
-
-# what an independent recogniser understands
-
-CAPTION_RULE = "(a | an) ({}) ({}) ({})".format(  # the grammar of ``short_captions``
-    " | ".join(COLOURS),
-    " | ".join(CATEGORIES),
-    " | ".join(words.WHERE[name][0] for name in SCENE_CLASSES),
-)
-
-
-def recogniser(rule: str = CAPTION_RULE) -> Callable[[Tensor], list[str]]:
-    """Return PocketSphinx, trained on people's voices, as a function from a wave to its words.
-
-    Args:
-        rule: the sentences that it may find, in the Java Speech Grammar Format.
-
-    Raises:
-        ImportError: it is not installed; ``pip install pocketsphinx``.
-    """
-    import pocketsphinx  # not one of mmlib's dependencies
-
-    decoder = pocketsphinx.Decoder(
-        lm=None, samprate=FRAMING.sample_rate, bestpath=False, lw=1.0, loglevel="FATAL"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        grammar = Path(folder) / "captions.gram"
-        grammar.write_text(f"#JSGF V1.0;\ngrammar g;\npublic <s> = {rule};\n")
-        decoder.add_jsgf_file("g", str(grammar))
-    decoder.activate_search("g")
-
-    def recognise(wave: Tensor) -> list[str]:
-        samples = np.pad(wave.numpy(), 2400).clip(-1, 1) * 32767  # 0.15 s of silence around it
-        decoder.start_utt()
-        decoder.process_raw(samples.astype(np.int16).tobytes(), full_utt=True)
-        decoder.end_utt()
-        return decoder.hyp().hypstr.split() if decoder.hyp() else []
-
-    return recognise
-
-
-def word_recall(recognised: Sequence[Sequence[str]], truth: Sequence[Sequence[str]]) -> Tensor:
-    """Return which content words (items, words) were heard, 1.0 or 0.0."""
-    pairs = zip(recognised, truth, strict=True)
-    return torch.tensor([[float(word in found) for word in true] for found, true in pairs])

@@ -2,22 +2,21 @@
 
 from itertools import groupby
 
-import nltk
 import numpy as np
 import pytest
 import torch
 from sklearn.cluster import KMeans
-from sklearn.metrics.cluster import contingency_matrix
 from torch import nn
 
 from mmlib.data.captions import END, PAD, START
 from mmlib.data.standardise import Standardise
 from mmlib.runtime import make_generator
+from mmlib.speech_recogniser import recogniser, word_recall
 from mmlib.training import fit
 from mmlib.vision_audio import image_to_speech as i2s
 from mmlib.vision_text.captioning import greedy
 from mmlib.world import sampling, voices
-from mmlib.world.phones import pronounce
+from mmlib.world.short_captions import CAPTION_RULE, content_words, short_captions
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def scenes():
 @pytest.fixture(scope="module")
 def spoken(scenes):
     people = voices.speakers(3, make_generator(0))
-    return i2s.speak(i2s.short_captions(scenes), people, generator=make_generator(1))
+    return i2s.speak(short_captions(scenes), people, generator=make_generator(1))
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +57,9 @@ def units(spoken):
     return i2s.extract_units(encoder, spoken)
 
 
-def test_captions_name_what_there_is_and_can_be_spoken(scenes):
-    captions, content = i2s.short_captions(scenes), i2s.content_words(scenes)
-    for caption, words, objects in zip(captions, content, scenes.objects(), strict=True):
-        assert words[:2] == (objects[0].colour, objects[0].category)
-        assert set(words) <= set(caption.split())
-        assert all(pronounce(word) for word in caption.split())
-
-
 def test_speech_is_padded_with_silence_and_locked_by_its_seed(scenes, spoken):
     people = voices.speakers(3, make_generator(0))
-    again = i2s.speak(i2s.short_captions(scenes), people, generator=make_generator(1))
+    again = i2s.speak(short_captions(scenes), people, generator=make_generator(1))
     assert torch.equal(again.levels, spoken.levels)
     assert spoken.levels.shape[:2] == (8, i2s.BANDS)
     for wave, levels, frames in zip(spoken.waves, spoken.levels, spoken.frames, strict=True):
@@ -151,32 +142,6 @@ def test_runs_are_those_of_groupby_and_come_back():
         by_hand = [(unit, len(list(run))) for unit, run in groupby(row.tolist())]
         assert list(zip(found.tolist(), lengths.tolist(), strict=True)) == by_hand
         assert torch.equal(found.repeat_interleave(lengths), row)
-
-
-def test_purity_is_that_of_the_contingency_table(spoken, units):
-    names = []
-    for row, phones in zip(units, spoken.phones, strict=True):
-        for step in range(len(row)):
-            middle = 0.02 * step + 0.01
-            names.append(next(p.name for p in phones if p.start <= middle < p.end))
-    table = contingency_matrix(torch.cat(units).numpy(), names)
-    by_hand = table.max(axis=1).sum() / table.sum()
-    assert i2s.purity(units, spoken.phones) == pytest.approx(by_hand)
-    alone = [torch.zeros_like(row) for row in units]
-    assert i2s.purity(alone, spoken.phones) < by_hand
-
-
-def test_perplexity_counts_codes_that_are_used_alike():
-    assert i2s.perplexity(torch.arange(12) % 4) == pytest.approx(4)
-    assert i2s.perplexity(torch.zeros(5, dtype=torch.long)) == pytest.approx(1)
-
-
-def test_the_edit_distance_is_nltks():
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        a, b = (rng.integers(4, size=rng.integers(1, 9)).tolist() for _ in range(2))
-        theirs = nltk.edit_distance(a, b) / max(len(a), len(b))
-        assert i2s.edit_distance(a, b) == pytest.approx(theirs)
 
 
 def test_units_are_captions_and_back():
@@ -282,26 +247,20 @@ def test_speech_overfits_and_durations_are_learned(spoken, units):
     assert len(wave) / 320 == pytest.approx(int(steps.sum()), rel=0.3)
 
 
-def test_recall_counts_content_words():
-    heard = [["a", "red", "bird"], []]
-    truth = [("red", "bird", "town"), ("blue", "dog", "beach")]
-    assert i2s.word_recall(heard, truth).tolist() == [[1, 1, 0], [0, 0, 0]]
-
-
 def test_the_shipped_models_speak_about_pictures(scenes):
     pytest.importorskip("pocketsphinx")
     system, minutes = i2s.load_shipped()
     assert 0 < minutes < 20
     people = voices.speakers(8, make_generator(5))
-    spoken = i2s.speak(i2s.short_captions(scenes), people, generator=make_generator(6))
-    listen = i2s.recogniser()
+    spoken = i2s.speak(short_captions(scenes), people, generator=make_generator(6))
+    listen = recogniser(CAPTION_RULE)
     order = make_generator(0)
     said = [
         i2s.synthesise(system.speech, i2s.collapse(row)[0], voice=1, generator=order)
         for row in i2s.extract_units(system.encoder, spoken)
     ]
     heard = [listen(wave) for wave in said]
-    assert i2s.word_recall(heard, i2s.content_words(scenes)).mean() > 0.6  # guessing: one in eight
+    assert word_recall(heard, content_words(scenes)).mean() > 0.6  # guessing: one in eight
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,7 @@ def _features(rng):
         ),
         "This is the farthest code.": {"best": np.argmax},
         "These are sums of absolute differences: square the differences.": {"power": 1},
-        "For each code the nearest feature was found: for each feature find the nearest code.": {
-            "axis": 0
-        },
+        "This is the nearest feature of each code: find each feature's code.": {"axis": 0},
     },
 )
 def nearest_code(features, codebook, *, best=np.argmin, power=2, axis=1):
@@ -39,13 +37,8 @@ def _assigned(rng):
     for rows, codes, width in ((5, 3, 2), (9, 6, 3), (30, 4, 4), (12, 12, 2)):
         units = rng.integers(codes, size=rows)
         units[units == codes - 1] = 0  # one code at least is chosen by nobody
-        cases.append(
-            {
-                "features": rng.normal(size=(rows, width)),
-                "units": units,
-                "codebook": rng.normal(size=(codes, width)),
-            }
-        )
+        features, codebook = (rng.normal(size=(count, width)) for count in (rows, codes))
+        cases.append({"features": features, "units": units, "codebook": codebook})
     return cases
 
 
@@ -76,11 +69,6 @@ def _sequences(rng):
     ]
 
 
-def _runs_of(units, new):
-    starts = np.flatnonzero(np.concatenate([[True], new(units)]))
-    return np.stack([units[starts], np.diff(np.append(starts, len(units)))])
-
-
 @exercise(
     points=2,
     title="Runs and their durations",
@@ -96,8 +84,9 @@ def _runs_of(units, new):
 )
 def runs(units, *, ends=False, count=0, turned=False):
     """Return the unit of each run and how many steps it lasts, int (2, runs)."""
-    found = _runs_of(units, lambda x: x[1:] != x[:-1])
-    found[1] = np.cumsum(found[1]) - 1 if ends else found[1] + count
+    starts = np.flatnonzero(np.concatenate([[True], units[1:] != units[:-1]]))
+    beyond = np.append(starts[1:], len(units))  # where the next run starts
+    found = np.stack([units[starts], beyond - 1 if ends else beyond - starts + count])
     return found[::-1] if turned else found
 
 
@@ -115,12 +104,8 @@ def _spoken(rng):
     title="The purity of units",
     inputs=_spoken,
     hints={
-        "All units count alike here: a frequent unit must count more. Divide by all steps, once.": {
-            "weighted": False
-        },
-        "This asks for the best unit of each phone: ask for the best phone of each unit.": {
-            "swap": True
-        },
+        "All units count alike here: a frequent one must count more.": {"weighted": False},
+        "This is the best unit of each phone: ask for each unit's phone.": {"swap": True},
         "This is a number of steps: divide it by their number.": {"share": False},
     },
 )
@@ -129,9 +114,8 @@ def purity(units, phones, *, weighted=True, swap=False, share=True):
     rows, columns = (phones, units) if swap else (units, phones)
     table = np.zeros((rows.max() + 1, columns.max() + 1))
     np.add.at(table, (rows, columns), 1)
-    if not weighted:
-        used = table[table.sum(axis=1) > 0]
-        return float((used.max(axis=1) / used.sum(axis=1)).mean())
+    if not weighted:  # each unit counts as one step
+        table /= np.maximum(table.sum(axis=1, keepdims=True), 1)
     return float(table.max(axis=1).sum() / (table.sum() if share else 1))
 
 
@@ -142,20 +126,17 @@ def _pairs(rng):
     return cases
 
 
+def _in_place(first, second):
+    same = (first[: len(second)] == second[: len(first)]).sum()
+    return 1 - float(same) / max(len(first), len(second))
+
+
 @exercise(
     points=4,
     title="The distance of two sequences of units",
     inputs=_pairs,
     hints={
-        "Only places with the same number were compared: allow insertions and deletions.": (
-            lambda first, second: float(
-                (
-                    sum(a != b for a, b in zip(first, second, strict=False))
-                    + abs(len(first) - len(second))
-                )
-                / max(len(first), len(second))
-            )
-        ),
+        "Only equal places were compared: allow insertions and deletions.": _in_place,
         "A replacement counts one, not two.": {"replace": 2},
         "Divide by the longer sequence's length.": {"length": lambda a, b: 1},
         "Divide by the longer sequence's length, not by the shorter one's.": {"length": min},
