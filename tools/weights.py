@@ -385,9 +385,11 @@ def ship_face_networks() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         recogniser, decoder = speech2face.FaceRecogniser(), speech2face.FaceDecoder()
-    speech2face.train_recogniser(
-        recogniser, torch.cat(seen), owner, generator=make_generator(32), steps=1000
-    )
+    pairs, options = (torch.cat(seen), owner), {"batch_size": 64, "learning_rate": 3e-3}
+    speech2face.train(
+        recogniser, pairs, speech2face.recognise_loss,
+        generator=make_generator(32), steps=1000, **options,
+    )  # fmt: skip
     recogniser.eval()
     known = recogniser(speech2face.photograph(people, generator=order)).argmax(dim=1)
     scores = {"people known": float((known == torch.arange(len(people))).double().mean())}
@@ -398,9 +400,10 @@ def ship_face_networks() -> None:
         pictures = speech2face.photograph(people + others, generator=order)
         v.append(speech2face.encode_faces(recogniser, pictures))
     canonical = faces.draw(people + others, size=speech2face.SIDE).repeat(2, 1, 1, 1)
-    speech2face.train_decoder(
-        decoder, torch.cat(v), canonical, generator=make_generator(33), steps=1200
-    )
+    speech2face.train(
+        decoder, (torch.cat(v), canonical), speech2face.decode_loss,
+        generator=make_generator(33), steps=1200, batch_size=32,
+    )  # fmt: skip
     print(f"networks of faces: {(time.process_time() - start) / 60:.1f} minutes, {scores}")
     both = nn.ModuleDict({"recogniser": recogniser, "decoder": decoder})
     write_weights(speech2face.WEIGHTS, both)

@@ -56,8 +56,8 @@ def run(seed: int) -> dict[str, float]:
             sizes = s2f.gradient_sizes(guess, v_f[:64], recogniser, decoder)
             weights = {term: sizes["decoder"] / size for term, size in sizes.items()}
         loss = s2f.voice_loss(recogniser, decoder, weights) if weights else s2f.plain_loss
-        s2f.train_voice(
-            model, inputs, v_f, loss, generator=make_generator(seed), steps=STEPS, progress=False
+        s2f.train(
+            model, (inputs, v_f), loss, generator=make_generator(seed), steps=STEPS, progress=False
         )
         found[name] = predict(model, test_inputs.split(50), lambda m, x: m(x))
     others = found["all three terms, eq. (2)"].roll(3, dims=0)

@@ -65,6 +65,7 @@ class Clips(NamedTuple):
     """People who speak, and a frame of the video of each clip."""
 
     waves: Tensor  # (clips, TIME) at 16 kHz
+    texts: list[str]  # what is said in each
     pictures: Tensor  # (clips, 3, SIDE, SIDE): any pose, light and moment of speaking
     owner: Tensor  # (clips,) position in the two lists
     speakers: list[voices.Speaker]
@@ -81,19 +82,20 @@ def make_clips(people: int, *, each: int, generator: torch.Generator) -> Clips:
     speakers = voices.speakers(people, generator)
     owners = [faces.face_of(speaker, generator) for speaker in speakers]
     scenes = sampling.sample_scenes(people * each, generator=generator)
-    texts = [caption for caption, *_ in words.captions(scenes, per_scene=1, generator=generator)]
+    said = words.captions(scenes, per_scene=1, generator=generator)
+    texts = [" ".join(caption.split()[:6]) for caption, *_ in said]
     owner = torch.arange(people).repeat_interleave(each)
     waves, moments = torch.zeros(len(texts), TIME), []
     for number, text in enumerate(texts):
-        said = voices.speak(text.split()[:6], speakers[owner[number]], generator=generator)
-        length = min(len(said.wave), TIME)
-        waves[number, :length] = said.wave[:length]
-        track = faces.mouth_track(said)
+        spoken = voices.speak(text, speakers[owner[number]], generator=generator)
+        length = min(len(spoken.wave), TIME)
+        waves[number, :length] = spoken.wave[:length]
+        track = faces.mouth_track(spoken)
         moments.append(track[int(torch.randint(len(track), (), generator=generator))])
     seen = photograph(
         [owners[n] for n in owner.tolist()], torch.stack(moments), generator=generator
     )
-    return Clips(waves, seen, owner, speakers, owners)
+    return Clips(waves, texts, seen, owner, speakers, owners)
 
 
 def photograph(
@@ -185,30 +187,6 @@ def decode_loss(model: FaceDecoder, batch: tuple[Tensor, Tensor]) -> Tensor:
     """Return the mean absolute error of the canonical pictures, as [C17] for the texture."""
     v, canonical = batch
     return (model(v) - canonical).abs().mean()
-
-
-def train_recogniser(
-    model: FaceRecogniser, pictures: Tensor, owner: Tensor, *, generator: torch.Generator,
-    steps: int, progress: bool = True,
-) -> History:  # fmt: skip
-    """Train on pictures (items, 3, SIDE, SIDE) and who they show (items,), 64 a step."""
-    data = Batches((pictures, owner), batch_size=64, generator=generator)
-    return fit(
-        model, data, recognise_loss, generator=generator, steps=steps, learning_rate=3e-3,
-        schedule=warm_then_cool, progress=progress,
-    )  # fmt: skip
-
-
-def train_decoder(
-    model: FaceDecoder, v: Tensor, canonical: Tensor, *, generator: torch.Generator,
-    steps: int, progress: bool = True,
-) -> History:  # fmt: skip
-    """Train on face features (items, D) and canonical pictures of the same people, 32 a step."""
-    data = Batches((v, canonical), batch_size=32, generator=generator)
-    return fit(
-        model, data, decode_loss, generator=generator, steps=steps, learning_rate=2e-3,
-        schedule=warm_then_cool, progress=progress,
-    )  # fmt: skip
 
 
 def load_frozen() -> tuple[FaceRecogniser, FaceDecoder]:
@@ -354,14 +332,19 @@ def plain_loss(model: VoiceEncoder, batch: tuple[Tensor, Tensor]) -> Tensor:
     return feature_l1(model(spectrograms), v_f)
 
 
-def train_voice(
-    model: VoiceEncoder, spectrograms: Tensor, v_f: Tensor, loss: Callable, *,
-    generator: torch.Generator, steps: int = 200, progress: bool = True,
+def train(
+    model: nn.Module, data: tuple[Tensor, Tensor], loss: Callable, *, generator: torch.Generator,
+    steps: int = 200, batch_size: int = 16, learning_rate: float = 2e-3, progress: bool = True,
 ) -> History:  # fmt: skip
-    """Train on spectrograms (clips, 2, freqs, frames) and face features (clips, D), 16 a step."""
-    data = Batches((spectrograms, v_f), batch_size=16, generator=generator)
+    """Train a voice encoder, or one of the two networks of faces, on pairs row by row.
+
+    Args:
+        data: what ``loss`` takes in batches, such as spectrograms (clips, 2, freqs, frames) and
+            face features (clips, D).
+    """
+    batches = Batches(data, batch_size=batch_size, generator=generator)
     return fit(
-        model, data, loss, generator=generator, steps=steps, learning_rate=2e-3,
+        model, batches, loss, generator=generator, steps=steps, learning_rate=learning_rate,
         schedule=warm_then_cool, progress=progress,
     )  # fmt: skip
 

@@ -40,6 +40,7 @@ def two_features(clips=3):
 
 def test_clips_fit_together_and_are_locked_by_their_seed(clips):
     assert clips.waves.shape == (8, s2f.TIME)
+    assert all(1 <= len(text.split()) <= 6 for text in clips.texts)
     assert clips.pictures.shape == (8, 3, s2f.SIDE, s2f.SIDE)
     assert clips.owner.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert not torch.equal(clips.pictures[0], clips.pictures[1])  # another pose and light
@@ -209,8 +210,8 @@ def test_same_seed_same_training_and_the_frozen_parts_stay(frozen, spectrograms,
     v_f, found = s2f.encode_faces(recogniser, clips.pictures), []
     for _ in range(2):
         model = new_encoder()
-        s2f.train_voice(
-            model, spectrograms, v_f, s2f.voice_loss(recogniser, decoder),
+        s2f.train(
+            model, (spectrograms, v_f), s2f.voice_loss(recogniser, decoder),
             generator=make_generator(3), steps=3, progress=False,
         )  # fmt: skip
         found.append(model.output[0].weight.detach().clone())
@@ -222,16 +223,17 @@ def test_same_seed_same_training_and_the_frozen_parts_stay(frozen, spectrograms,
 def test_recogniser_and_decoder_overfit_a_few_people(clips):
     torch.manual_seed(0)
     recogniser, decoder = s2f.FaceRecogniser(4), s2f.FaceDecoder()
-    history = s2f.train_recogniser(
-        recogniser, clips.pictures, clips.owner, generator=make_generator(0), steps=20,
-        progress=False,
+    history = s2f.train(
+        recogniser, (clips.pictures, clips.owner), s2f.recognise_loss,
+        generator=make_generator(0), steps=20, progress=False,
     )  # fmt: skip
     assert history.losses[-1] < 0.3 * history.losses[0]
     v = s2f.encode_faces(recogniser.eval(), clips.pictures)
     canonical = faces.draw([clips.faces[n] for n in clips.owner.tolist()], size=s2f.SIDE)
-    history = s2f.train_decoder(
-        decoder, v, canonical, generator=make_generator(0), steps=60, progress=False
-    )
+    history = s2f.train(
+        decoder, (v, canonical), s2f.decode_loss,
+        generator=make_generator(0), steps=60, progress=False,
+    )  # fmt: skip
     assert history.losses[-1] < 0.6 * history.losses[0]
 
 
