@@ -21,6 +21,7 @@ floor 3
     metrics            every score of classification, retrieval and boxes
     text_metrics       scores of sentences and answers
     box_metrics        scores of boxes in space: rotated IoU, average precision
+    surfaces           meshes in batches, points on them, how near two surfaces are
     box_clusters       boxes around clusters of points, without learning
     speech_recogniser  an independent judge of what is said, PocketSphinx
     unit_metrics       scores of learned speech units

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmlib.runtime import make_generator
+from mmlib.surfaces import Meshes, sample_surface, score_surfaces
 from mmlib.vision_3d import mesh
 from mmlib.world import shape_views
 from mmlib.world.shape_views import ShapeViews, make_shape_views, select
@@ -74,17 +75,17 @@ def predict(model: mesh.MeshRCNN, inputs: Tensor) -> mesh.Prediction:
         return model.eval()(inputs)
 
 
-def judge(name: str, meshes: mesh.Meshes, test: ShapeViews) -> dict[str, float]:
+def judge(name: str, meshes: Meshes, test: ShapeViews) -> dict[str, float]:
     """Return the three measures of predicted meshes."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        points, normals = mesh.sample_surface(meshes, POINTS)
+        points, normals = sample_surface(meshes, POINTS)
     return measures(name, points, normals, test)
 
 
 def measures(name: str, points: Tensor, normals: Tensor, test: ShapeViews) -> dict[str, float]:
     """Return the three measures of clouds, means over the test views."""
-    found = mesh.score_surfaces(points, normals, test.points, test.normals)
+    found = score_surfaces(points, normals, test.points, test.normals)
     parts = {"chamfer": found.chamfer, "F1 at 0.3": found.f1, "F1 at 0.5": found.f1_loose}
     return {f"{name}: {measure}": float(values.mean()) for measure, values in parts.items()}
 
@@ -108,7 +109,7 @@ def _known_f1(logits: Tensor, threshold: float, views: ShapeViews) -> float:
     return judge("cubes", cubes(logits, threshold), first)["cubes: F1 at 0.5"]
 
 
-def cubes(logits: Tensor, threshold: float) -> mesh.Meshes:
+def cubes(logits: Tensor, threshold: float) -> Meshes:
     """Return cells above a threshold as meshes in the camera's frame."""
     found = mesh.cubify(mesh.fill(logits.sigmoid(), threshold))
     return found._replace(vertices=shape_views.from_grid(found.vertices))
