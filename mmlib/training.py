@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate import Accelerator, DataLoaderConfiguration, PartialState
 from accelerate.utils import recursively_apply, send_to_device
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
@@ -64,7 +64,8 @@ def fit(
     Same seeds, same machine: same result, also when the run was killed and went on. Dropout and
     all else that draws from torch's global random state gets a seed of its own for each step,
     derived from ``generator``; afterwards the global state is as it was, and so is the model's
-    mode. The model stays on the device that Accelerate picked: the GPU where there is one.
+    mode. Training happens on the device that Accelerate picks, the GPU where there is one; then
+    the model comes back to where it was, such as the CPU, where a notebook's tensors are.
 
     Each batch is split among the processes, if there are several. One process on the same batches
     gets the same result within rounding, but for dropout (each process draws its own), batch
@@ -101,7 +102,7 @@ def fit(
     """
     if optimizer is not None and learning_rate is not None:
         raise ValueError("give either an optimizer, which has its learning rate, or learning_rate")
-    total = _count_steps(batches, epochs, steps)
+    total, home = _count_steps(batches, epochs, steps), _device(model)
     rate = 1e-3 if learning_rate is None else learning_rate
     optimizer = optimizer or torch.optim.Adam(model.parameters(), lr=rate)
     scheduler = LambdaLR(optimizer, lambda step: schedule(step / total) if schedule else 1.0)
@@ -128,6 +129,7 @@ def fit(
 
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
+        _brought_back(model, to=home),
         _mode(model, training=True),
         _bar(total, history.steps, shown=progress and accelerator.is_main_process) as bar,
     ):
@@ -313,13 +315,15 @@ def predict(
 ) -> Tensor:
     """Return ``output(model, batch)`` of all batches in one tensor (items, ...), on the CPU.
 
-    The model is in evaluation mode meanwhile and no gradients are kept.
+    The model is in evaluation mode meanwhile, on the device that Accelerate picks unless it already
+    is on a GPU, and no gradients are kept.
 
     Raises:
         ValueError: ``batches`` is empty.
     """
-    device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
-    with _mode(model, training=False):
+    home = _device(model)
+    device = PartialState().device if home.type == "cpu" else home
+    with _brought_back(model.to(device), to=home), _mode(model, training=False):
         parts = [output(model, send_to_device(batch, device)).cpu() for batch in batches]
     if not parts:
         raise ValueError("batches is empty: there is nothing to evaluate")
@@ -345,6 +349,19 @@ def evaluate(
         return found
 
     return float(predict(model, batches, checked).double().mean())
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((weight.device for weight in model.parameters()), torch.device("cpu"))
+
+
+@contextmanager
+def _brought_back(model: nn.Module, *, to: torch.device) -> Iterator[None]:
+    """Bring the model to a device in the end."""
+    try:
+        yield
+    finally:
+        model.to(to)
 
 
 @contextmanager

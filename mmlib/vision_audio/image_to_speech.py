@@ -239,9 +239,8 @@ def train_units(
     data = Batches((spoken.levels, spoken.frames, pictures), batch_size=64, generator=generator)
     options = {"generator": generator, "steps": steps, "schedule": warm_then_cool}
     warm = fit(model, data, unit_loss, learning_rate=3e-3, progress=progress, **options)
-    start_codebook(model.cpu().encoder, spoken, generator=generator)
+    start_codebook(model.encoder, spoken, generator=generator)
     discrete = fit(model, data, unit_loss, learning_rate=2e-3, progress=progress, **options)
-    model.cpu()  # where the utterances are
     return warm, discrete
 
 
@@ -313,12 +312,10 @@ def train_unit_captioner(
     data = CaptionBatches(
         grids, unit_captions(units), owner, batch_size=32, generator=generator, pool=4
     )
-    history = fit(
+    return fit(
         model, data, caption_loss, generator=generator, steps=steps, learning_rate=4e-3,
         schedule=warm_then_cool, progress=progress,
     )  # fmt: skip
-    model.cpu()
-    return history
 
 
 class UnitToSpeech(nn.Module):
@@ -414,12 +411,10 @@ def train_speech(
     durations = pad_sequence([steps for _, steps in runs], batch_first=True)
     voice = torch.arange(len(runs)) % len(model.voice.weight)
     data = Batches((rows, durations, voice, spoken.levels), batch_size=16, generator=generator)
-    history = fit(
+    return fit(
         model, data, speech_loss, generator=generator, steps=steps, learning_rate=3e-3,
         schedule=warm_then_cool, progress=progress,
     )  # fmt: skip
-    model.cpu()
-    return history
 
 
 @torch.no_grad()
