@@ -55,9 +55,7 @@ def _polygons(rng):
     inputs=_polygons,
     hints={
         "You kept the part on the right of the line from a to b.": {"side": -1},
-        "Where a side crosses the line, the crossing is a new corner: it is missing.": {
-            "cross": False
-        },
+        "Where a side crosses the line stands a new corner: it is missing.": {"cross": False},
         "The crossing lies at the wrong end of the side: its share is s_p / (s_p - s_q).": {
             "share": lambda p, q: q / (q - p)
         },
@@ -130,9 +128,7 @@ def _curves(rng):
         "Recall is the share of the true boxes: you divided by the number of hits.": {
             "total": lambda hits, truths: hits.sum()
         },
-        "This is the older rule, with 11 recalls from 0 on.": {
-            "recalls": lambda: np.linspace(0, 1, 11)
-        },
+        "This is the older rule, with 11 recalls from 0.": {"recalls": lambda: np.arange(11) / 10},
         "At a recall, take the best precision there or at any higher recall.": {
             "best": lambda precision: precision[0]
         },

@@ -52,11 +52,8 @@ def project_lidar(
 def _pixels(rng):
     """Logits and features of a few pixels, among them logits that exp cannot bear."""
     cases = [
-        {
-            "logits": rng.normal(size=(depths, pixels)),
-            "context": rng.normal(size=(channels, pixels)),
-        }
-        for depths, channels, pixels in ((3, 2, 4), (5, 3, 2), (4, 4, 4))
+        {"logits": rng.normal(size=(depths, n)), "context": rng.normal(size=(channels, n))}
+        for depths, channels, n in ((3, 2, 4), (5, 3, 2), (4, 4, 4))  # n pixels
     ]
     cases.append({"logits": cases[0]["logits"] + 800, "context": cases[0]["context"]})
     return cases

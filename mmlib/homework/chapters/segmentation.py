@@ -93,9 +93,7 @@ def _sets(rng):
     title="Three nearest points",
     inputs=_sets,
     hints={
-        "The weight is one over the squared distance, here it is one over the distance.": {
-            "power": 1
-        },
+        "The weight is one over the squared distance, here it is 1 / distance.": {"power": 1},
         "The weights must sum to 1: divide by their sum.": {"total": lambda w: 1},
         "Only the three nearest known points count, here all of them do.": {"nearest": None},
         "This is the nearest point alone.": {"nearest": 1},
@@ -129,9 +127,7 @@ def _labels(rng):
     inputs=_labels,
     hints={
         "A part that is neither there nor predicted counts 1, here it counts 0.": {"absent": 0.0},
-        "A part that is neither there nor predicted counts 1, here it is left out.": {
-            "absent": np.nan
-        },
+        "A part neither there nor predicted counts 1, here it is left out.": {"absent": np.nan},
         "The union is what is predicted, or true, or both: points in both count once.": {
             "union": lambda a, b: a.sum() + b.sum()
         },
