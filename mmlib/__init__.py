@@ -22,7 +22,7 @@ floor 3
     text_metrics       scores of sentences and answers
     box_metrics        scores of boxes in space: rotated IoU, average precision
     surfaces           meshes in batches, points on them, how near two surfaces are
-    box_clusters       boxes around clusters of points, without learning
+    box_clusters       boxes around clusters of points, named by a random forest
     speech_recogniser  an independent judge of what is said, PocketSphinx
     unit_metrics       scores of learned speech units
     probe              what a linear classifier can read from features

@@ -1,28 +1,43 @@
-"""Boxes around clusters of points, without learning: what lies close together is one object.
+"""Boxes around clusters of points: what lies close together is one object.
 
 Points that have neighbours form clusters (DBSCAN: Ester et al., "A Density-Based Algorithm for
 Discovering Clusters in Large Spatial Databases with Noise", KDD 1996). Each gets a rectangle from
 above (Zhang et al., "Efficient L-Shape Fitting for Vehicle Detection Using Laser Scanners", IV
-2017). Boxes are (x, y, z, length, width, height, heading), as in ``box_metrics``.
+2017). A random forest can name the clusters. Boxes are (x, y, z, length, width, height, heading),
+as in ``box_metrics``.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from sklearn.cluster import DBSCAN
+from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor
 
 from mmlib.shapes import check_shape
 
 
-def fit_rectangle(xy: Tensor, *, angles: int = 90) -> Tensor:
-    """Return the rectangle of least area around points (points, 2): x, y, length, width, heading.
+class Found(NamedTuple):
+    """Boxes found in one scene by any detector, the best first."""
 
-    All headings from 0 to 90°, evenly, are tried (Zhang et al. 2017); length is along the heading.
+    boxes: Tensor  # (boxes, 7)
+    scores: Tensor  # (boxes,) 0 to 1
+    category: Tensor  # (boxes,)
+
+
+def fit_rectangle(xy: Tensor, *, angles: int = 90) -> Tensor:
+    """Return the rectangle of least area: x, y, length, width, heading.
+
+    All headings from 0 to 90°, evenly, are tried (Zhang et al. 2017).
+
+    Args:
+        xy: (points, 2); the length is along the heading.
     """
     check_shape(xy, "points 2", name="xy")
     heading = torch.arange(angles).to(xy) * (math.pi / 2 / angles)
-    axes = torch.stack([heading.cos(), heading.sin(), -heading.sin(), heading.cos()], dim=-1)
+    cosine, sine = heading.cos(), heading.sin()
+    axes = torch.stack([cosine, sine, -sine, cosine], dim=-1)
     axes = axes.unflatten(-1, (2, 2))  # (angles, axis, x and y)
     along = axes @ xy.T  # (angles, 2, points)
     low, high = along.amin(dim=-1), along.amax(dim=-1)
@@ -79,3 +94,61 @@ def complete_boxes(boxes: Tensor, sizes: Tensor) -> Tensor:
     away = (axes @ boxes[:, :2, None])[..., 0].sign()  # of the middle from the lidar, by axis
     middle = boxes[:, :2] + ((away * (sizes[:, :2] - seen) / 2)[:, None] @ axes)[:, 0]
     return torch.cat([middle, sizes[:, 2:] / 2, sizes, heading[:, None]], dim=1)
+
+
+class Clustering:
+    """Clusters, named by a random forest over what is known of them, with completed boxes."""
+
+    def __init__(
+        self, *, apart: float = 0.7, complete: bool = True, categories: int = 3, seed: int = 0
+    ) -> None:
+        self.apart, self.complete, self.categories = apart, complete, categories
+        self.forest = RandomForestClassifier(100, min_samples_leaf=2, random_state=seed)
+
+    def fit(self, points: Tensor, boxes: Tensor, category: Tensor) -> "Clustering":
+        """Learn which clusters are which category, and the mean size of each category.
+
+        A cluster belongs to the box from whose middle it is less than half the length away.
+
+        Args:
+            points: (scenes, points, 4); boxes: (scenes, slots, 7).
+            category: (scenes, slots), 0 to ``categories`` - 1, or below 0 where there is no object.
+
+        Raises:
+            ValueError: some category, or what is none, has no cluster to learn from.
+        """
+        none = self.categories  # the label of what is no object
+        features, labels = [], []
+        for scan, true, names in zip(points, boxes, category, strict=True):
+            found, known = cluster_boxes(scan, apart=self.apart)
+            true, names = true[names >= 0], names[names >= 0]
+            label = torch.full((len(found),), none)
+            if len(found) and len(true):
+                away = torch.cdist(found[:, :2], true[:, :2]) - true[:, 3] / 2
+                label = names[away.argmin(1)].where(away.amin(1) < 0, none)
+            features.append(known)
+            labels.append(label)
+        self.forest.fit(torch.cat(features), torch.cat(labels))
+        if len(self.forest.classes_) <= none:
+            raise ValueError(
+                f"clusters are of the categories {self.forest.classes_.tolist()} only, there must "
+                f"be 0 to {none}, the last for no object: give more scans"
+            )
+        self.sizes = torch.stack([boxes[category == k][:, 3:6].mean(0) for k in range(none)])
+        return self
+
+    def detect(self, points: Tensor) -> list[Found]:
+        """Return what is found in points (scenes, points, 4)."""
+        answers = []
+        for scan in points:
+            boxes, known = cluster_boxes(scan, apart=self.apart)
+            if not len(boxes):
+                answers.append(Found(boxes, boxes[:, 0], boxes[:, 0].long()))
+                continue
+            share = torch.from_numpy(self.forest.predict_proba(known)).float()
+            score, category = share[:, :-1].max(dim=1)  # the last is no object
+            if self.complete:
+                boxes = complete_boxes(boxes, self.sizes[category])
+            order = score.argsort(descending=True)
+            answers.append(Found(boxes[order], score[order], category[order]))
+        return answers

@@ -1,9 +1,10 @@
 """Train what ships with mmlib: make weights, or python tools/weights.py image audio attention film
 
 Writes, in half precision, to the folder weights of the part of mmlib that uses them: the encoders;
-the captioner, the models for questions, the GAN and the detector, trained for longer than on their
-page; SoundNet's teachers; the classifier that scores the GAN; the two networks of faces. For the
-encoders and the teachers report.json says what was measured on new scenes, and the files' SHA-256.
+the captioner, the models for questions, the GAN, the detector and the drivers, trained for longer
+than on their page; the models for rooms; SoundNet's teachers; the classifier that scores the GAN;
+the two networks of faces. For the encoders and the teachers report.json says what was measured on
+new scenes, and the files' SHA-256.
 An encoder's run that was broken off goes on where it was. The same seeds on the same machine give
 the same weights; elsewhere they come out as good, not equal.
 """
@@ -32,14 +33,25 @@ from mmlib.foundations import pretraining
 from mmlib.metrics import recall_at, retrieval_ranks
 from mmlib.runtime import make_generator
 from mmlib.training import fit, predict, warm_then_cool
-from mmlib.vision_3d import detection, mesh, segmentation
+from mmlib.vision_3d import detection, driving, mesh, segmentation
 from mmlib.vision_audio import image_to_speech, separation, soundnet, speech2face
 from mmlib.vision_text import attention, text_to_image, vqa
-from mmlib.world import close_ups, faces, pictures, rooms, sampling, sounds, voices, words
+from mmlib.world import (
+    close_ups,
+    faces,
+    pictures,
+    rooms,
+    sampling,
+    sounds,
+    street_maps,
+    voices,
+    words,
+)
 from mmlib.world.labels import sound_labels, word_labels
 from mmlib.world.scenes import Scenes
 from mmlib.world.shape_views import make_shape_views
 from mmlib.world.short_captions import short_captions
+from mmlib.world.street_views import front_camera
 
 ROOT = Path(__file__).resolve().parent.parent
 UNFINISHED = ROOT / "_build" / "weights"
@@ -56,7 +68,6 @@ TOLD, UNIT_STEPS = 1600, (250, 800, 500)  # pictures; steps to units, to caption
 CAPTIONED, CAPTION_STEPS = 12_000, 1600  # scenes, five captions each; batches of 32
 # pictures; steps of either network, in batches of 32: with more the noise loses its effect
 DRAWN, GAN_STEPS = 8000, 1000
-DRIVEN, DRIVE_EPOCHS = 900, 10  # scans of streets for the detector
 VQA_SCENES, VQA_STEPS = 40_000, {"attention": 3000, "film": 5000}
 
 
@@ -368,9 +379,21 @@ def ship_separators() -> None:
 def ship_detector() -> None:
     """Train the detector as its page shows, on more streets and for longer; write its weights."""
     start = time.process_time()
-    drives = detection.make_drives(DRIVEN, generator=make_generator(16))
-    model, _ = detection.train(drives, seed=0, epochs=DRIVE_EPOCHS)
-    write_weights(detection.WEIGHTS, model, minutes=minutes_since(start), scenes=str(DRIVEN))
+    count = detection.LONG_SCENES
+    drives = detection.make_drives(count, generator=make_generator(16))
+    model, _ = detection.train(drives, seed=0, epochs=detection.LONG_EPOCHS)
+    write_weights(detection.WEIGHTS, model, minutes=minutes_since(start), scenes=str(count))
+
+
+def ship_drivers() -> None:
+    """Train camera and lidar joined, with and without sensor dropout; write both."""
+    camera = front_camera()
+    train = street_maps.samples(driving.STREETS, camera, generator=make_generator(16))
+    for name, share in driving.SHIPPED.items():
+        start = time.process_time()
+        model, _ = driving.train(train, camera, seed=0, epochs=driving.EPOCHS, drop=share)
+        path = driving.WEIGHTS / f"driving_{name}.safetensors"
+        write_weights(path, model, minutes=minutes_since(start))
 
 
 def ship_face_networks() -> None:
@@ -483,24 +506,21 @@ def ship_meshes() -> None:
         )
 
 
-ROOM_EPOCHS = {"alone": 15, "pointnet": 30, "pointnet_plus_plus": 50}
-
-
 def ship_room_models() -> None:
     """Train the models that segment rooms and write their weights."""
     made = rooms.make_rooms(120, generator=make_generator(16), high=0.75)
     data = (made.points, torch.zeros(len(made.points), dtype=torch.long), made.labels)
-    for name, epochs in ROOM_EPOCHS.items():
+    for name, make in segmentation.ROOM_MODELS.items():
         start = time.process_time()
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            model = segmentation.ROOM_MODELS[name]()
+            model = make()
         fit(
             model,
             Batches(data, batch_size=8, generator=make_generator(1)),
             segmentation.turned_loss,
             generator=make_generator(2),
-            epochs=epochs,
+            epochs=segmentation.ROOM_EPOCHS,
             learning_rate=3e-3,
             schedule=warm_then_cool,
         )
@@ -519,6 +539,7 @@ SHIP: dict[str, Callable[[], None]] = {
     "separators": ship_separators,
     "image_to_speech": ship_image_to_speech,
     "detector": ship_detector,
+    "drivers": ship_drivers,
     "face_networks": ship_face_networks,
     "meshes": ship_meshes,
     "rooms": ship_room_models,

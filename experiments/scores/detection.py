@@ -4,6 +4,7 @@ Average precision in 3D by KITTI's rule (40 recalls; IoU 0.7 for cars, 0.5 for t
 objects on which five points lie or more. All networks make the same number of steps.
 """
 
+from mmlib.box_clusters import Clustering, Found
 from mmlib.runtime import make_generator
 from mmlib.vision_3d import detection
 
@@ -19,7 +20,7 @@ LONGER = "pillars and centres, trained longer"
 SYSTEMS = ("same answer everywhere", "clusters, as fitted", "clusters, completed", *READ)
 
 
-def measures(name: str, found: list[detection.Found], test: detection.Drives) -> dict[str, float]:
+def measures(name: str, found: list[Found], test: detection.Drives) -> dict[str, float]:
     """Return the average precisions of a system by "system: measure"."""
     values = detection.ap_by_category(found, test)
     values["mean"] = sum(values.values()) / len(values)
@@ -35,7 +36,7 @@ def run(seed: int) -> dict[str, float]:
     scores = measures(SYSTEMS[0], [detection.prior(training)] * TEST, test)
     names = detection.learned(training)
     for name in SYSTEMS[1:3]:
-        baseline = detection.Clustering(complete="completed" in name, seed=seed)
+        baseline = Clustering(complete="completed" in name, seed=seed)
         baseline.fit(training.points, training.boxes, names)
         scores |= measures(name, baseline.detect(test.points), test)
     for name, read in READ.items():

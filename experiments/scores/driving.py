@@ -1,14 +1,14 @@
-"""Camera and lidar apart and together, whole and with one of them gone, on streets of each seed."""
+"""Camera and lidar apart and together, whole and with one of them gone, on streets of each seed.
 
-from functools import partial
+All are trained as the networks whose weights ship: on more streets and for longer than on the page.
+"""
 
 import torch
 from torch import Tensor
 
-from mmlib.data.batches import Batches
 from mmlib.runtime import make_generator
-from mmlib.training import fit, warm_then_cool
 from mmlib.vision_3d import driving
+from mmlib.world import street_maps
 from mmlib.world.street_views import front_camera
 
 TITLE = "Driving: objects from above (IoU), error of the front wheels (degrees), a sensor gone"
@@ -27,8 +27,8 @@ SYSTEMS = (
 def run(seed: int) -> dict[str, float]:
     """Return the best IoU and the mean steering error of all systems."""
     camera = front_camera()
-    train = driving.samples(1200, camera, generator=make_generator(100 + seed))
-    test = driving.samples(300, camera, generator=make_generator(200 + seed))
+    train = street_maps.samples(driving.STREETS, camera, generator=make_generator(100 + seed))
+    test = street_maps.samples(300, camera, generator=make_generator(200 + seed))
     straight = train[4].mean().expand(len(test[4]))
     scores = {
         "mean of the training streets: IoU": driving.best_iou(
@@ -46,7 +46,10 @@ def run(seed: int) -> dict[str, float]:
         "mid fusion": {},
         "mid fusion, sensor dropout": {"drop": 0.25},
     }
-    models = {name: trained(train, seed, **choice) for name, choice in options.items()}
+    models = {
+        name: driving.train(train, camera, seed=seed, epochs=driving.EPOCHS, **choice)[0]
+        for name, choice in options.items()
+    }
     models["late fusion"] = driving.LateFusion(models["camera"], models["lidar"])
     blind = (torch.zeros_like(test[0]), *test[1:])
     silent = (test[0], torch.full_like(test[1], torch.nan), *test[2:])
@@ -61,24 +64,6 @@ def run(seed: int) -> dict[str, float]:
 
 def raised(points: Tensor) -> Tensor:
     """Return how many lidar points between knee and head stand in each cell."""
-    cells = driving.cell_of(points)
+    cells = street_maps.cell_of(points)
     cells = torch.where((points[..., 2] > 0.3) & (points[..., 2] < 2), cells, -1)
     return driving.splat(torch.ones_like(points[:, None, :, 0]), cells)[:, 0]
-
-
-def trained(train: driving.Batch, seed: int, **options) -> driving.Driver:
-    """Return a driver trained as on the page."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = driving.Driver(**options)
-    fit(
-        model,
-        Batches(train, batch_size=16, generator=make_generator(seed)),
-        partial(driving.loss, cameras=front_camera()),
-        generator=make_generator(seed),
-        epochs=3,
-        learning_rate=4e-3,
-        schedule=warm_then_cool,
-        progress=False,
-    )
-    return model

@@ -2,7 +2,7 @@
 
 Papers: Lang et al., "PointPillars: Fast Encoders for Object Detection from Point Clouds", CVPR 2019
 (L19); Yin, Zhou & Krähenbühl, "Center-based 3D Object Detection and Tracking", CVPR 2021 (Y21).
-Baseline: clusters of points with fitted rectangles (``box_clusters``).
+Baselines: clusters of points with fitted rectangles (``box_clusters``), one answer everywhere.
 Page: notebooks/vision_3d/03_detection.ipynb.
 
 Points are (scenes, points, 4): x ahead, y to the left, z up in metres, intensity 0 to 1; NaN where
@@ -22,12 +22,11 @@ from typing import NamedTuple
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d, relu
+from torch.nn.functional import logsigmoid, max_pool2d, relu
 
 from mmlib import box_metrics
-from mmlib.box_clusters import cluster_boxes, complete_boxes
+from mmlib.box_clusters import Found
 from mmlib.data.batches import Batches
 from mmlib.runtime import make_generator
 from mmlib.shapes import check_shape
@@ -37,6 +36,7 @@ from mmlib.world.streets import CATEGORIES, EMPTY, Streets
 
 LEAST_POINTS = 5  # an object with fewer is neither learned nor asked for
 BATCH = 4  # scenes
+LONG_SCENES, LONG_EPOCHS = 900, 10  # of the training whose weights ship
 WEIGHTS = Path(__file__).parent / "weights" / "detector.safetensors"
 CODE = 8  # numbers that describe a box at its cell: two offsets, z, three sizes, sine, cosine
 
@@ -126,11 +126,13 @@ def decorate(points: Tensor, grid: Grid = GRID) -> Pillars:
     at = grid.locate(kept, grid.pillar).floor()
     scene = on.nonzero()[:, 0]
     pillar = (scene * rows + at[:, 0].long()) * columns + at[:, 1].long()
+    counted = torch.cat([kept[:, :3], torch.ones_like(kept[:, :1])], dim=1)
     total = kept.new_zeros(len(points) * rows * columns, 4)
-    total.index_add_(0, pillar, torch.cat([kept[:, :3], torch.ones_like(kept[:, :1])], dim=1))
+    total.index_add_(0, pillar, counted)
     mean = (total[:, :3] / total[:, 3:].clamp(min=1))[pillar]
     middle = (at + 0.5) * grid.pillar + kept.new_tensor([grid.x[0], grid.y[0]])
-    return Pillars(torch.cat([kept, kept[:, :3] - mean, kept[:, :2] - middle], dim=1), pillar)
+    offsets = (kept[:, :3] - mean, kept[:, :2] - middle)
+    return Pillars(torch.cat([kept, *offsets], dim=1), pillar)
 
 
 class PillarNet(nn.Module):
@@ -146,7 +148,7 @@ class PillarNet(nn.Module):
         self.norm = nn.BatchNorm1d(channels)
 
     def forward(self, points: Tensor) -> Tensor:
-        """Return the pseudo-image (scenes, channels, rows, columns) of points; 0 where none lie."""
+        """Return the pseudo-image (scenes, channels, rows, columns), 0 where no point lies."""
         features, pillar = decorate(points, self.grid)
         h = relu(self.norm(self.linear(features[:, self.read])))  # (points, channels)
         rows, columns = self.grid.shape
@@ -207,7 +209,7 @@ class CenterPoint(nn.Module):
         )
 
     def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the heat map's logits (scenes, 3, x, y) and the codes (scenes, CODE, x, y)."""
+        """Return heat logits (scenes, 3, x, y) and codes (scenes, CODE, x, y)."""
         x, scales = self.pillars(points), []
         for down, up in zip(self.down, self.up, strict=True):
             x = down(x)
@@ -274,19 +276,17 @@ def focal_loss(logits: Tensor, heat: Tensor) -> Tensor:
 
     -(1 - p)² log p where the target is 1, -(1 - target)⁴ p² log(1 - p) elsewhere.
     """
-    log_p, log_not = nn.functional.logsigmoid(logits), nn.functional.logsigmoid(-logits)
     p, middle = logits.sigmoid(), heat == 1
-    losses = torch.where(middle, (1 - p) ** 2 * log_p, (1 - heat) ** 4 * p**2 * log_not)
-    return -losses.sum() / middle.sum().clamp(min=1)
+    hit = (1 - p) ** 2 * logsigmoid(logits)
+    miss = (1 - heat) ** 4 * p**2 * logsigmoid(-logits)
+    return -torch.where(middle, hit, miss).sum() / middle.sum().clamp(min=1)
 
 
-def detection_loss(
-    model: CenterPoint, batch: tuple[Tensor, Tensor, Tensor], *, weight: float = 1.0
-) -> Tensor:
-    """Return the focal loss of the heat map plus the L1 loss of the codes at the true middles.
+def detection_loss(model: CenterPoint, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Return the heat map's focal loss plus the L1 loss of the codes at the true middles.
 
     Args:
-        batch: points (scenes, points, 4), boxes (scenes, slots, 7), category (scenes, slots).
+        batch: points (scenes, points, 4), boxes (scenes, slots, 7), category.
     """
     points, boxes, category = batch
     logits, codes = model(points)
@@ -294,7 +294,7 @@ def detection_loss(
     where = targets.cell[:, None].expand(-1, CODE, -1)
     said = codes.flatten(2).gather(2, where).mT  # (scenes, slots, CODE)
     apart = (said - targets.code).abs()[targets.there]
-    return focal_loss(logits, targets.heat) + weight * apart.sum() / max(1, len(apart))
+    return focal_loss(logits, targets.heat) + apart.sum() / max(1, len(apart))
 
 
 def mirrored_loss(model: CenterPoint, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
@@ -360,14 +360,6 @@ def training_facts() -> dict[str, str]:
 # --- reading boxes off (Y21, 4) --------------------------------------------------------------
 
 
-class Found(NamedTuple):
-    """Boxes found in one scene, the best first."""
-
-    boxes: Tensor  # (boxes, 7)
-    scores: Tensor  # (boxes,) 0 to 1
-    category: Tensor  # (boxes,)
-
-
 def peaks(heat: Tensor) -> Tensor:
     """Return where a heat map (..., x, y) is as high as all of its 3 × 3 cells, bool."""
     return (heat == max_pool2d(heat, 3, 1, 1)) & (heat > 0)
@@ -405,59 +397,7 @@ def detect(model: CenterPoint, points: Tensor, *, least: float = 0.05) -> list[F
     return decode(*both.split([len(CATEGORIES), CODE], dim=1), model.grid, least=least)
 
 
-# --- the baseline: clusters ------------------------------------------------------------------
-
-
-class Clustering:
-    """Clusters, named by a random forest over what is known of them, with completed boxes."""
-
-    def __init__(self, *, apart: float = 0.7, complete: bool = True, seed: int = 0) -> None:
-        self.apart, self.complete = apart, complete
-        self.forest = RandomForestClassifier(100, min_samples_leaf=2, random_state=seed)
-        self.sizes = torch.zeros(len(CATEGORIES), 3)
-
-    def fit(self, points: Tensor, boxes: Tensor, category: Tensor) -> "Clustering":
-        """Learn which clusters are which category, and how large each is: arguments as a batch's.
-
-        A cluster belongs to the box from whose middle it is less than half the length away.
-
-        Raises:
-            ValueError: some category, or what is none, has no cluster to learn from.
-        """
-        features, labels = [], []
-        for scan, true, names in zip(points, boxes, category, strict=True):
-            found, known = cluster_boxes(scan, apart=self.apart)
-            true, names = true[names != EMPTY], names[names != EMPTY]
-            label = torch.full((len(found),), len(CATEGORIES))  # no object
-            if len(found) and len(true):
-                away = torch.cdist(found[:, :2], true[:, :2]) - true[:, 3] / 2
-                label = names[away.argmin(1)].where(away.amin(1) < 0, len(CATEGORIES))
-            features.append(known)
-            labels.append(label)
-        self.forest.fit(torch.cat(features), torch.cat(labels))
-        if len(self.forest.classes_) <= len(CATEGORIES):
-            raise ValueError(
-                f"clusters are of the categories {self.forest.classes_.tolist()} only, there must "
-                f"be 0 to {len(CATEGORIES)}, the last for no object: give more scans"
-            )
-        self.sizes = torch.stack([boxes[category == k][:, 3:6].mean(0) for k in range(3)])
-        return self
-
-    def detect(self, points: Tensor) -> list[Found]:
-        """Return what is found in points (scenes, points, 4)."""
-        answers = []
-        for scan in points:
-            boxes, known = cluster_boxes(scan, apart=self.apart)
-            if not len(boxes):
-                answers.append(Found(boxes, boxes[:, 0], boxes[:, 0].long()))
-                continue
-            share = torch.from_numpy(self.forest.predict_proba(known)).float()
-            score, category = share[:, : len(CATEGORIES)].max(dim=1)
-            if self.complete:
-                boxes = complete_boxes(boxes, self.sizes[category])
-            order = score.argsort(descending=True)
-            answers.append(Found(boxes[order], score[order], category[order]))
-        return answers
+# --- a baseline ------------------------------------------------------------------------------
 
 
 def prior(drives: Drives, grid: Grid = GRID) -> Found:

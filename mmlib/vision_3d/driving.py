@@ -6,115 +6,73 @@ al., "BEVFusion", ICRA 2023, for joining both sensors on the map; Yang, Luo, Urt
 missing.
 Page: notebooks/vision_3d/07_driving.ipynb.
 
-The vehicle's frame: x ahead, y to the left, z up, in metres. A map is (batch, channels, ROWS,
-COLUMNS): row 0 is the nearest to the vehicle, column 0 the farthest to the right; a cell is one
-metre wide. Lidar points are (batch, points, 3) or more columns, NaN where a ray did not return.
-A sensor that fails gives a black picture, or no return at all.
+The vehicle's frame and the map (batch, channels, ROWS, COLUMNS) are those of
+``world.street_maps``, which draws the streets. Lidar points are (batch, points, 3) or more columns,
+NaN where a ray did not return. A sensor that fails gives a black picture, or no return at all.
 
 Other than in the papers: one camera instead of six, small networks from scratch instead of
 pretrained ones, arcs instead of the templates that k-means finds, a lidar without intensity.
 """
 
 import math
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmlib.shapes import check_shape, check_whole
+from mmlib.data.batches import Batches
+from mmlib.runtime import make_generator
+from mmlib.shapes import check_shape
+from mmlib.training import History, fit, warm_then_cool
 from mmlib.world.cameras import Cameras
-from mmlib.world.street_views import scan_ahead, view
-from mmlib.world.streets import EMPTY, Streets, draw, to_vehicle
+from mmlib.world.street_maps import COLUMNS, ROWS, cell_of
+from mmlib.world.streets import to_vehicle
 
-ROWS, COLUMNS = 32, 24  # cells of one metre: 32 m ahead, 12 m to either side
 DEPTHS = torch.arange(3.0, 33.0, 2.0)  # D, along the optical axis, in metres
 SLICES = torch.tensor([-0.3, 0.3, 0.7, 1.1, 1.5, 1.9, 5.0])  # edges of the lidar's heights
 CURVATURES = torch.linspace(-0.024, 0.024, 17)  # of the templates, 1/m; to the left is positive
 LENGTH = 20  # of a template, in metres, a point at each
-AIM = 15.0  # metres along the lane to the point that the driver aims at
 STRIDE = 2  # pixels of the picture for one of its features
 WHEELBASE = 2.7  # metres between the axles
 OBJECT_WEIGHT = 2.0  # of a taken cell in the loss; the authors' code has 2.13
 MAP_WEIGHT = 10.0  # of the cells' loss beside that of the templates
+STREETS, EPOCHS = 4000, 5  # of the long training
+SHIPPED = {"plain": 0.0, "dropout": 0.25}  # by name of the weights: the share of sensor dropout
+WEIGHTS = Path(__file__).parent / "weights"
 
 Batch = tuple[Tensor, ...]
-
-# --- the map ---------------------------------------------------------------------------------
-
-
-def cell_of(points: Tensor) -> Tensor:
-    """Return the cell row · COLUMNS + column of points (..., 2 or more), -1 outside the map."""
-    row, column = points[..., 0].floor(), (points[..., 1] + COLUMNS / 2).floor()
-    inside = (row >= 0) & (row < ROWS) & (column >= 0) & (column < COLUMNS)  # NaN is not
-    return torch.where(inside, row * COLUMNS + column, -1).long()
-
-
-def cell_centres() -> Tensor:
-    """Return x and y of every cell's middle, (ROWS, COLUMNS, 2)."""
-    rows, columns = torch.arange(ROWS) + 0.5, torch.arange(COLUMNS) + 0.5 - COLUMNS / 2
-    return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)
-
-
-def rasterise(boxes: Tensor, there: Tensor) -> Tensor:
-    """Return which cells boxes stand on, bool (batch, ROWS, COLUMNS).
-
-    A cell is taken if its middle is in a box or a box's middle in it, so that none is lost.
-
-    Args:
-        boxes: (batch, boxes, 7) as in ``streets``; there: bool (batch, boxes), which count.
-    """
-    sizes = check_shape(boxes, "batch boxes 7", name="boxes")
-    check_shape(there, f"{sizes['batch']} {sizes['boxes']}", name="there")
-    away = (
-        cell_centres().to(boxes) - boxes[:, :, None, None, :2]
-    )  # (batch, boxes, rows, columns, 2)
-    cosine, sine = (f(boxes[:, :, 6])[..., None, None] for f in (torch.cos, torch.sin))
-    along = away[..., 0] * cosine + away[..., 1] * sine
-    across = away[..., 1] * cosine - away[..., 0] * sine
-    half = boxes[:, :, 3:5, None, None] / 2
-    inside = (along.abs() <= half[:, :, 0]) & (across.abs() <= half[:, :, 1])
-    inside |= (away >= -0.5).all(dim=-1) & (away < 0.5).all(dim=-1)
-    return (inside & there[..., None, None]).any(dim=1)
-
-
-def pursuit(streets: Streets) -> Tensor:
-    """Return the curvature (streets,) in 1/m of the arc to the lane's middle AIM metres on.
-
-    Pure pursuit (Coulter 1992): the circle that touches the x axis at the origin and meets (x, y)
-    has the curvature 2 y / (x² + y²).
-    """
-    along = torch.full_like(streets.curvature, AIM)
-    x, y, _ = to_vehicle(
-        along, 0 * along, streets.curvature, streets.lane_offset, streets.lane_heading
-    )
-    return 2 * y / (x**2 + y**2)
-
 
 # --- lift, splat -----------------------------------------------------------------------------
 
 
 def frustum(cameras: Cameras, *, stride: int = STRIDE) -> Tensor:
-    """Return where every feature of the picture would be at every depth, in the vehicle's frame.
+    """Return where each feature would be at each depth, in the vehicle's frame.
 
     Returns:
         (cameras, D, height / stride, width / stride, 3): Rᵀ (d K⁻¹ (u, v, 1) - t).
     """
-    v, u = torch.meshgrid(
-        torch.arange(cameras.height // stride), torch.arange(cameras.width // stride), indexing="ij"
-    )
+    rows = torch.arange(cameras.height // stride)
+    columns = torch.arange(cameras.width // stride)
+    v, u = torch.meshgrid(rows, columns, indexing="ij")
     middle = torch.stack([u, v], dim=-1) * stride + (stride - 1) / 2
     pixels = functional.pad(middle, (0, 1), value=1.0).to(cameras.intrinsics)
-    rays = pixels @ torch.linalg.inv(cameras.intrinsics).mT[:, None]  # (cameras, h, w, 3)
+    rays = pixels @ torch.linalg.inv(cameras.intrinsics).mT[:, None]  # (…, h, w, 3)
     seen = DEPTHS.to(rays)[:, None, None, None] * rays[:, None]
-    return (seen - cameras.translation[:, None, None, None]) @ cameras.rotation[:, None, None]
+    moved = seen - cameras.translation[:, None, None, None]
+    return moved @ cameras.rotation[:, None, None]
 
 
 def lift(depth: Tensor, context: Tensor) -> Tensor:
     """Return α_d c: each pixel's features spread over the depths.
 
     Args:
-        depth: (batch, D, height, width) logits; context: (batch, channels, height, width).
+        depth: (batch, D, height, width) logits.
+        context: (batch, channels, height, width).
 
     Returns:
         (batch, channels, D, height, width).
@@ -123,24 +81,26 @@ def lift(depth: Tensor, context: Tensor) -> Tensor:
 
 
 def splat(features: Tensor, cells: Tensor) -> Tensor:
-    """Return the map of the features' sums in each cell (batch, channels, ROWS, COLUMNS).
+    """Return the features' sums in each cell (batch, channels, ROWS, COLUMNS).
 
     Args:
-        features: (batch, channels, points); cells: (batch, points) as ``cell_of`` numbers them.
+        features: (batch, channels, points).
+        cells: (batch, points) as ``cell_of`` numbers them.
     """
     batch, channels, _ = features.shape
     count = ROWS * COLUMNS
-    place = torch.where(cells >= 0, cells, count)  # one more cell, for what lies outside
+    place = torch.where(cells >= 0, cells, count)  # one more, for what lies outside
     place = place + (count + 1) * torch.arange(batch, device=cells.device)[:, None]
     total = features.new_zeros(batch * (count + 1), channels)
     total = total.index_add(0, place.flatten(), features.mT.flatten(0, 1))
-    return total.unflatten(0, (batch, -1))[:, :count].mT.unflatten(2, (ROWS, COLUMNS))
+    total = total.unflatten(0, (batch, -1))[:, :count]
+    return total.mT.unflatten(2, (ROWS, COLUMNS))
 
 
 def slices(points: Tensor) -> Tensor:
-    """Return which cells have lidar points at which height: 0 or 1, (batch, slices, ROWS, COLUMNS).
+    """Return 1 where lidar points lie, else 0: (batch, slices, ROWS, COLUMNS).
 
-    PIXOR's way: a slice of heights is a channel. A point beyond the map or the slices is left out.
+    A slice of heights is a channel. Points beyond map and slices are left out.
     """
     count = len(SLICES) - 1
     level = torch.bucketize(points[..., 2].contiguous(), SLICES.to(points)) - 1
@@ -161,19 +121,18 @@ def arcs(curvatures: Tensor) -> Tensor:
 
 
 def path_cost(cost: Tensor, paths: Tensor) -> Tensor:
-    """Return each path's cost: the sum over its points of the map, read between the cells.
+    """Return the sum of the map over each path's points, (batch, templates).
 
     Args:
-        cost: (batch, ROWS, COLUMNS); paths: (templates, points, 2).
-
-    Returns:
-        (batch, templates).
+        cost: (batch, ROWS, COLUMNS), read between the cells.
+        paths: (templates, points, 2).
     """
     x = 2 * paths[..., 0] / ROWS - 1
     y = 2 * paths[..., 1] / COLUMNS
-    grid = torch.stack([y, x], dim=-1).expand(len(cost), -1, -1, -1)  # columns come first
-    read = functional.grid_sample(cost[:, None], grid, padding_mode="border", align_corners=False)
-    return read[:, 0].sum(dim=-1)
+    grid = torch.stack([y, x], dim=-1)  # columns come first
+    grid = grid.expand(len(cost), -1, -1, -1)
+    edge = {"padding_mode": "border", "align_corners": False}
+    return functional.grid_sample(cost[:, None], grid, **edge)[:, 0].sum(dim=-1)
 
 
 # --- the network -----------------------------------------------------------------------------
@@ -216,7 +175,7 @@ class CameraStream(nn.Module):
         self.context = nn.Conv2d(32, channels, 1)
 
     def forward(self, pictures: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:
-        """Return the map (batch, channels, ROWS, COLUMNS) and the depths' logits (batch, D, …)."""
+        """Return a map (batch, channels, ROWS, COLUMNS) and the depths' logits."""
         features = self.encoder(pictures)
         depth = self.depth(features)
         lifted = lift(depth, self.context(features))
@@ -280,7 +239,8 @@ class Driver(nn.Module):
         self, pictures: Tensor, points: Tensor, cameras: Cameras
     ) -> tuple[Tensor, Tensor | None]:
         """Return the fused map (batch, 32, ROWS, COLUMNS) and the depths' logits."""
-        check_shape(pictures, f"batch 3 {cameras.height} {cameras.width}", name="pictures")
+        size = f"batch 3 {cameras.height} {cameras.width}"
+        check_shape(pictures, size, name="pictures")
         pictures, points = self.drop(pictures, points)
         maps, depth = [], None
         if self.early:
@@ -328,52 +288,63 @@ def depth_picture(points: Tensor, cameras: Cameras) -> Tensor:
     return found[:, None, :count].unflatten(2, (cameras.height, cameras.width))
 
 
-# --- training and measuring ------------------------------------------------------------------
-
-
-def samples(count: int, cameras: Cameras, *, generator: torch.Generator, **lidar) -> Batch:
-    """Return drawn streets as the sensors see them, and what is to be found.
-
-    Half of them by day, a quarter by night, a quarter in fog. An object that the camera would not
-    see even by day is not to be found: its cells do not count.
-
-    Args:
-        lidar: options of ``streets.scan``, such as ``dropout``.
-
-    Returns:
-        pictures; points (count, points, 3); taken cells, bool (count, ROWS, COLUMNS); cells that
-        count, bool; the curvature to steer (count,); the light (count,), an index into LIGHTS.
-    """
-    parts, left = [], check_whole(count, name="count")
-    while left > 0:
-        streets = draw(min(left, 50), generator=generator)  # so few fit into the cache
-        share = torch.tensor([0.5, 0.25, 0.25])
-        light = torch.multinomial(share, len(streets), replacement=True, generator=generator)
-        seen = view(streets, cameras, generator=generator, light=light)
-        points = scan_ahead(streets, generator=generator, **{"beams": 24, **lidar})
-        slots = torch.arange(streets.boxes.shape[1])
-        visible = (seen.index.flatten(1)[..., None] == slots).any(dim=1)
-        objects = rasterise(streets.boxes, visible)
-        hidden = rasterise(streets.boxes, ~visible & (streets.category != EMPTY))
-        road = pursuit(streets)
-        parts.append((seen.pictures, points[..., :3], objects, objects | ~hidden, road, light))
-        left -= len(streets)
-    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+# --- training --------------------------------------------------------------------------------
 
 
 def loss(model: nn.Module, batch: Batch, *, cameras: Cameras) -> Tensor:
-    """Return MAP_WEIGHT times the mean cross-entropy of the cells, plus that of the templates.
+    """Return MAP_WEIGHT times the cells' mean cross-entropy, plus the templates'.
 
     The right template is the nearest to the curvature that was steered.
     """
     pictures, points, objects, known, curvature, *_ = batch
     logits, templates, _ = model(pictures, points, cameras)
-    weight = torch.tensor(OBJECT_WEIGHT, device=logits.device)
     cells = functional.binary_cross_entropy_with_logits(
-        logits, objects.to(logits.dtype), weight=known.to(logits.dtype), pos_weight=weight
+        logits,
+        objects.to(logits.dtype),
+        weight=known.to(logits.dtype),
+        pos_weight=torch.tensor(OBJECT_WEIGHT, device=logits.device),
     )
     nearest = (curvature[:, None] - CURVATURES.to(curvature)).abs().argmin(dim=1)
     return MAP_WEIGHT * cells + functional.cross_entropy(templates, nearest)
+
+
+def train(
+    data: Batch, cameras: Cameras, *, seed: int, epochs: int, **options
+) -> tuple[Driver, History]:
+    """Return a new driver, trained on samples, and what happened.
+
+    Args:
+        options: of ``Driver``.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Driver(**options)
+    history = fit(
+        model,
+        Batches(data, batch_size=16, generator=make_generator(seed)),
+        partial(loss, cameras=cameras),
+        generator=make_generator(seed),
+        epochs=epochs,
+        learning_rate=4e-3,
+        schedule=warm_then_cool,
+    )
+    return model.eval(), history
+
+
+def load_driver(name: str) -> Driver:
+    """Return one of SHIPPED, camera and lidar joined, after the long training."""
+    model = Driver(drop=SHIPPED[name])
+    model.load_state_dict(load_file(WEIGHTS / f"driving_{name}.safetensors"))
+    return model.eval()
+
+
+def trained_minutes(name: str) -> float:
+    """Return how many minutes of one core the training of one of SHIPPED took."""
+    with safe_open(WEIGHTS / f"driving_{name}.safetensors", framework="pt") as file:
+        return float(file.metadata()["minutes"])
+
+
+# --- measuring -------------------------------------------------------------------------------
 
 
 def steer(templates: Tensor) -> Tensor:
@@ -389,13 +360,6 @@ def wheel_angle(curvature: Tensor) -> Tensor:
 def steering_error(curvature: Tensor, truth: Tensor) -> Tensor:
     """Return by how many degrees the front wheels stand wrong, for each sample."""
     return (wheel_angle(curvature) - wheel_angle(truth)).abs()
-
-
-def iou(found: Tensor, truth: Tensor, known: Tensor) -> float:
-    """Return intersection over union of taken cells, over the whole batch; 1 if there is none."""
-    found, truth = found & known, truth & known
-    union = int((found | truth).sum())
-    return int((found & truth).sum()) / union if union else 1.0
 
 
 def best_iou(scores: Tensor, truth: Tensor, known: Tensor) -> float:

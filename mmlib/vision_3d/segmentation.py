@@ -92,7 +92,7 @@ def take(values: Tensor, index: Tensor) -> Tensor:
 
 
 def farthest_points(points: Tensor, count: int) -> Tensor:
-    """Return (shapes, count) rows of points: always the one farthest from all before (Q17b, 3.2).
+    """Return rows (shapes, count): always the one farthest from all before (Q17b, 3.2).
 
     The first is row 0. Of several at the same distance the first row is taken.
 
@@ -102,9 +102,9 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
     sizes = _check_points(points)
     count = check_whole(count, name="count")
     if sizes["points"] < count:
-        raise ValueError(f"count is {count}, there are {sizes['points']} points: ask for fewer")
+        raise ValueError(f"count is {count}, of {sizes['points']} points: ask for fewer")
     chosen = torch.zeros(len(points), count, dtype=torch.long, device=points.device)
-    nearest = points.new_full(points.shape[:2], torch.inf)  # squared distance to the chosen ones
+    nearest = points.new_full(points.shape[:2], torch.inf)  # distance² to the chosen
     for i in range(1, count):
         last = take(points, chosen[:, i - 1 : i])  # (shapes, 1, 3)
         nearest = torch.minimum(nearest, (points - last).square().sum(dim=-1))
@@ -188,7 +188,8 @@ class PointNetSegmenter(PointNet):
         if self.context:
             whole = whole.amax(dim=1, keepdim=True)
         whole = whole.expand(-1, points.shape[1], -1)
-        given = one_hot(category, self.categories)[:, None].expand(-1, points.shape[1], -1)
+        given = one_hot(category, self.categories)[:, None]
+        given = given.expand(-1, points.shape[1], -1)
         return on_last_axis(self.g, torch.cat([local, whole, given], dim=-1))
 
 
@@ -206,13 +207,15 @@ class SetAbstraction(nn.Module):
         self.h = shared_mlp(3 + features, *widths)
 
     def forward(self, points: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return centres (shapes, centres, 3) and their features, for features (shapes, points, k).
+        """Return centres (shapes, centres, 3) and their features.
 
-        k may be 0.
+        Args:
+            points: (shapes, points, 3).
+            features: (shapes, points, k); k may be 0.
         """
         centres = take(points, farthest_points(points, self.centres))
         near = ball_query(points, centres, self.radius, self.neighbours)
-        offset = take(points, near) - centres[:, :, None]  # (shapes, centres, neighbours, 3)
+        offset = take(points, near) - centres[:, :, None]  # (shapes, centres, near, 3)
         group = torch.cat([offset, take(features, near)], dim=-1)
         return centres, on_last_axis(self.h, group).amax(dim=2)  # equation 1
 
@@ -273,14 +276,15 @@ class PointNetPlusPlus(nn.Module):
         check_shape(points, f"shapes points {self.channels}", name="points")
         check_finite(points, name="points")
         xyz, features = points[..., :3], points[..., 3:]
-        given = one_hot(category, self.categories)[:, None].expand(-1, points.shape[1], -1)
+        given = one_hot(category, self.categories)[:, None]
+        given = given.expand(-1, points.shape[1], -1)
         sets = [(xyz, torch.cat([xyz, features, given], dim=-1))]
         for abstraction in self.down:
             xyz, features = abstraction(xyz, features)
             sets.append((xyz, features))
         if self.whole is not None:
             features = on_last_axis(self.whole, torch.cat([xyz, features], dim=-1))
-            features, xyz = features.amax(dim=1, keepdim=True), xyz[:, :1]  # one vector a shape
+            features, xyz = features.amax(dim=1, keepdim=True), xyz[:, :1]  # one a shape
         else:
             sets.pop()
         for layers, (at, skip) in zip(self.up, sets[::-1], strict=True):
@@ -296,7 +300,7 @@ def segmentation_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) ->
 
 
 def turned_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Return the loss with every shape, and its normals if given, at a new random heading."""
+    """Return the loss with every shape, and its normals, at a new random heading."""
     points, category, parts = batch
     angle = 2 * math.pi * torch.rand(len(points), device=points.device)
     turned = [turn(vectors, angle) for vectors in points.split(3, dim=-1)]
@@ -378,6 +382,7 @@ ROOM_LEVELS = (
     Level(256, 0.35, 16, (32, 32, 64), (64, 64)),
     Level(64, 0.8, 16, (64, 64, 128), (64,)),
 )
+ROOM_EPOCHS = 50  # passes over 120 rooms, before the weights were shipped
 ROOM_MODELS = {
     "alone": lambda: PointNetSegmenter(1, len(CLASSES), context=False),
     "pointnet": lambda: PointNetSegmenter(1, len(CLASSES)),

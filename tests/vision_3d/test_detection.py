@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmlib import box_metrics
+from mmlib import box_clusters, box_metrics
 from mmlib.runtime import make_generator
 from mmlib.training import fit
 from mmlib.vision_3d import detection
@@ -244,7 +244,7 @@ def test_half_of_the_scenes_are_mirrored(drives):
 def test_clustering_learns_names_and_repeats(drives):
     category = drives.category.where(drives.returns >= 5, EMPTY)
     found = [
-        detection.Clustering().fit(drives.points, drives.boxes, category).detect(drives.points)
+        box_clusters.Clustering().fit(drives.points, drives.boxes, category).detect(drives.points)
         for _ in range(2)
     ]
     for one, two, true, names in zip(*found, drives.boxes, category, strict=True):
@@ -258,7 +258,7 @@ def test_clustering_learns_names_and_repeats(drives):
 def test_clusters_of_one_scene_are_not_enough_to_learn_from(drives):
     names = torch.full_like(drives.category, EMPTY)
     with pytest.raises(ValueError, match="categories \\[3\\] only"):
-        detection.Clustering().fit(drives.points, drives.boxes, names)
+        box_clusters.Clustering().fit(drives.points, drives.boxes, names)
 
 
 def test_the_prior_is_one_answer_where_objects_often_stand(drives):
@@ -273,7 +273,7 @@ def test_the_truth_scores_one_and_objects_with_few_points_do_not_count(drives):
     def said(kept):
         scores = [torch.ones(int(k.sum())) for k in kept]
         return [
-            detection.Found(boxes[k], s, names[k])
+            box_clusters.Found(boxes[k], s, names[k])
             for boxes, s, names, k in zip(drives.boxes, scores, drives.category, kept, strict=True)
         ]
 

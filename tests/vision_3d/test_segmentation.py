@@ -293,7 +293,7 @@ def test_bad_points_get_one_clear_error(name):
 
 
 def test_bad_options_get_one_clear_error(points, scans):
-    with pytest.raises(ValueError, match="there are 50 points"):
+    with pytest.raises(ValueError, match="of 50 points"):
         segmentation.farthest_points(points, 51)
     with pytest.raises(ValueError, match="radius is 0"):
         segmentation.ball_query(points, points, 0, 4)
