@@ -50,7 +50,7 @@ def make_meshes(parts: list[tuple[Tensor, Tensor]]) -> Meshes:
             )
         vertices.append(points)
         faces.append(triangles + start)
-        owner.append(torch.full((len(points),), number))
+        owner.append(torch.full((len(points),), number, device=points.device))
         start += len(points)
     return Meshes(torch.cat(vertices), torch.cat(faces), torch.cat(owner))
 

@@ -80,7 +80,8 @@ def fit(
             not a ``DataLoader`` is read by the main process only, which sends the others their
             share along the first axis of every tensor. A batch that cannot be split evenly loses
             its last items there; the last of a ``DataLoader`` without ``drop_last`` is filled up.
-        loss: ``loss(model, batch)`` returns a scalar to be made small.
+        loss: ``loss(model, batch)`` returns a scalar to be made small. If it uses other networks,
+            give a ``LossOver`` them.
         generator: seeds all randomness of the model and the loss.
         epochs: passes over ``batches``; give either this
         steps: or the number of steps, over as many epochs as that takes.
@@ -107,9 +108,8 @@ def fit(
     optimizer = optimizer or torch.optim.Adam(model.parameters(), lr=rate)
     scheduler = LambdaLR(optimizer, lambda step: schedule(step / total) if schedule else 1.0)
     accelerator = Accelerator(dataloader_config=DataLoaderConfiguration(split_batches=True))
-    objective, optimizer, scheduler = accelerator.prepare(
-        _Objective(model, loss), optimizer, scheduler
-    )
+    both = _Objective(model, loss)
+    objective, optimizer, scheduler = accelerator.prepare(both, optimizer, scheduler)
     if accelerator.num_processes == 1:  # there is nobody to whom the main process would send
         accelerator.dataloader_config.dispatch_batches = False
     loader = accelerator.prepare_data_loader(_as_loader(batches), slice_fn_for_dispatch=_share)
@@ -129,7 +129,7 @@ def fit(
 
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
-        _brought_back(model, to=home),
+        _brought_back(both, to=home),
         _mode(model, training=True),
         _bar(total, history.steps, shown=progress and accelerator.is_main_process) as bar,
     ):
@@ -192,6 +192,18 @@ def _step(
         )
     optimizer.step()
     return found
+
+
+class LossOver(nn.Module):
+    """A loss that uses networks which are not trained: ``fit`` takes them to the GPU and back."""
+
+    def __init__(self, loss: Callable[[nn.Module, Batch], Tensor], *networks: nn.Module) -> None:
+        super().__init__()
+        self.loss, self.networks = loss, nn.ModuleList(networks)
+
+    def forward(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return ``loss(model, batch)``."""
+        return self.loss(model, batch)
 
 
 class _Objective(nn.Module):

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import torch
 import torchaudio
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
@@ -202,15 +203,24 @@ def train_heads(
     Raises:
         ValueError: the number of weights is not that of the heads.
     """
+
+    def measure(model: nn.Module) -> list[Tensor]:
+        device = next(model.parameters()).device  # a GPU's, perhaps, while it trains
+        return [head_losses(model, send_to_device(part, device)).cpu() for part in task[:2]]
+
+    def loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        found = head_losses(model, (batch[:-1], batch[-1]))
+        return blend.to(found) @ found
+
     with torch.no_grad():
-        before = [head_losses(model.eval(), part) for part in task[:2]]
+        before = measure(model.eval())
     if len(weights) != len(before[0]):
         raise ValueError(f"{len(weights)} weights for {len(before[0])} heads: give each one")
     blend, seen, best = torch.tensor(weights), [before], (torch.inf, None)
 
     def validate(model: nn.Module) -> float:
         nonlocal best
-        seen.append([head_losses(model, part) for part in task[:2]])
+        seen.append(measure(model))
         value = float(blend @ seen[-1][1])
         if keep_best and value < best[0]:
             best = value, copy.deepcopy(model.state_dict())
@@ -219,7 +229,7 @@ def train_heads(
     fit(
         model,
         Batches((*task.train[0], task.train[1]), batch_size=32, generator=generator),
-        lambda model, batch: blend @ head_losses(model, (batch[:-1], batch[-1])),
+        loss,
         generator=generator,
         epochs=epochs,
         optimizer=torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=0.9),

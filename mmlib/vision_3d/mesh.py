@@ -218,7 +218,8 @@ class MeshRCNN(nn.Module):
         check_finite(inputs, name="inputs")
         maps = self.backbone(inputs)
         if self.voxels is None:
-            logits, meshes = None, make_meshes([icosphere(radius=0.7)] * len(inputs))
+            sphere = make_meshes([icosphere(radius=0.7)] * len(inputs))
+            logits, meshes = None, Meshes(*(part.to(inputs.device) for part in sphere))
         else:
             logits = self.voxels(maps[-1])
             meshes = cubify(fill(logits.sigmoid()))

@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from mmlib.data.batches import Batches
 from mmlib.data.standardise import Standardise
 from mmlib.shapes import check_shape, check_whole
-from mmlib.training import History, fit, warm_then_cool
+from mmlib.training import History, LossOver, fit, warm_then_cool
 from mmlib.vision_audio.spectrogram import Framing, mel_filters, mfcc, power_spectrogram
 from mmlib.world import faces, sampling, voices, words
 
@@ -311,11 +311,11 @@ def guided_loss(pca: MouthPCA, judge: Correlation, *, weight: float) -> Callable
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         inputs, components = batch
         found = model(inputs)
-        both = judge.to(inputs.device)(inputs, pca.to(inputs.device).decode(found))
+        both = judge(inputs, pca.decode(found))
         error = (found - components).square().sum(dim=-1).mean()
         return error + weight * correlation_loss(*both)
 
-    return loss
+    return LossOver(loss, pca, judge)
 
 
 def _encoder(channels: int, width: int) -> list[nn.Module]:

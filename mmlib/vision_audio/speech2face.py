@@ -34,7 +34,7 @@ from mmlib.data.batches import Batches
 from mmlib.data.standardise import Standardise
 from mmlib.metrics import pearson
 from mmlib.shapes import check_shape, check_whole, unit_length
-from mmlib.training import History, fit, warm_then_cool
+from mmlib.training import History, LossOver, fit, warm_then_cool
 from mmlib.vision_audio.spectrogram import (
     Framing,
     cut_frames,
@@ -323,7 +323,7 @@ def voice_loss(
         terms = loss_terms(model(spectrograms), v_f, recogniser, decoder)
         return sum(weight * terms[name] for name, weight in weights.items())
 
-    return loss
+    return LossOver(loss, recogniser, decoder)
 
 
 def plain_loss(model: VoiceEncoder, batch: tuple[Tensor, Tensor]) -> Tensor:

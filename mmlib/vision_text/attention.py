@@ -206,11 +206,11 @@ def sample_cell(generator: torch.Generator, *, expected: float = 0.0) -> Selecti
     """
 
     def select(weights: Tensor) -> Tensor:
-        p = weights.detach()
+        p = weights.detach().to(generator.device)  # while ``fit`` trains, weights may be on a GPU
         cell = torch.multinomial(p, 1, generator=generator)
-        drawn = torch.zeros_like(p).scatter(1, cell, 1.0)
+        drawn = torch.zeros_like(p).scatter(1, cell, 1.0).to(weights.device)
         soft = torch.rand(len(p), 1, generator=generator, device=p.device) < expected
-        return torch.where(soft, weights, drawn)
+        return torch.where(soft.to(weights.device), weights, drawn)
 
     return select
 
