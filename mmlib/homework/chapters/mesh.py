@@ -34,12 +34,8 @@ def _corners(filled):
     title="What cubify keeps",
     inputs=_grids,
     hints={
-        "Beyond the grid all is empty: cells at its border have bare squares there.": {
-            "squares": _changes
-        },
-        "A square between two filled cells is inside: it goes.": {
-            "squares": lambda f: 6 * int(f.sum())
-        },
+        "Beyond the grid all is empty: border cells have bare squares.": {"squares": _changes},
+        "A square between two filled cells goes.": {"squares": lambda f: 6 * int(f.sum())},
         "A bare square is two triangles.": {"triangles": 1},
         "A corner that several cubes share is one vertex.": {"corners": lambda f: 8 * int(f.sum())},
     },
