@@ -179,8 +179,8 @@ class CameraStream(nn.Module):
         features = self.encoder(pictures)
         depth = self.depth(features)
         lifted = lift(depth, self.context(features))
-        cells = cell_of(frustum(cameras)).to(depth.device).flatten(1).expand(len(pictures), -1)
-        return splat(lifted.flatten(2), cells), depth
+        cells = cell_of(frustum(cameras)).flatten(1).to(depth.device)
+        return splat(lifted.flatten(2), cells.expand(len(pictures), -1)), depth
 
 
 class LidarStream(nn.Module):
