@@ -126,7 +126,7 @@ def _pairs(rng):
     return cases
 
 
-def _in_place(first, second):
+def _aligned(first, second):
     same = (first[: len(second)] == second[: len(first)]).sum()
     return 1 - float(same) / max(len(first), len(second))
 
@@ -136,7 +136,7 @@ def _in_place(first, second):
     title="The distance of two sequences of units",
     inputs=_pairs,
     hints={
-        "Only equal places were compared: allow insertions and deletions.": _in_place,
+        "Only equal positions were compared: allow insertions and deletions.": _aligned,
         "A replacement counts one, not two.": {"replace": 2},
         "Divide by the longer sequence's length.": {"length": lambda a, b: 1},
         "Divide by the longer sequence's length, not by the shorter one's.": {"length": min},
