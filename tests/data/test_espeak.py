@@ -11,7 +11,9 @@ import torch
 pytest.importorskip("espeakng_loader")
 
 from mmlib.data.espeak import SAMPLE_RATE, SILENCE, speak
+from mmlib.speech_recogniser import recogniser, word_recall
 from mmlib.vision_audio.speech2face import pitch_of
+from mmlib.world.short_captions import CAPTION_RULE
 
 TEXT = "a red bird in the forest"
 
@@ -97,13 +99,11 @@ def test_without_the_package_the_error_names_it(monkeypatch):
 def test_pocketsphinx_understands_it_and_not_backwards():
     """PocketSphinx, trained on people; the grammar is that of the chapter's captions."""
     pytest.importorskip("pocketsphinx")
-    from mmlib.vision_audio.image_to_speech import recogniser, word_recall
-
     truth = [("red", "bird", "forest"), ("blue", "car", "town"), ("pink", "clock", "meadow"),
              ("green", "frog", "mountains"), ("white", "boat", "beach")]  # fmt: skip
     where = {"beach": "on the beach", "forest": "in the forest", "town": "in the town",
              "meadow": "in the meadow", "mountains": "in the mountains"}  # fmt: skip
     waves = [speak(f"a {a} {b} {where[c]}", "en-us+f2").wave for a, b, c in truth]
-    listen = recogniser()
+    listen = recogniser(CAPTION_RULE)
     assert word_recall([listen(wave) for wave in waves], truth).mean() > 0.7
     assert word_recall([listen(wave.flip(0)) for wave in waves], truth).mean() < 0.4
