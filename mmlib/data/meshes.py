@@ -1,4 +1,4 @@
-"""Well-known test meshes: files in the Wavefront OBJ format, one shape each.
+"""Well-known test meshes: files in the Wavefront OBJ format; and how the faces of a mesh meet.
 
 Four of Jacobson's collection *Common 3D Test Models*, as their makers left them: some are closed,
 some have holes and parts that cut each other.
@@ -6,9 +6,12 @@ some have holes and parts that cut each other.
 
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from mmlib.data.download import locate
 from mmlib.data.modelnet import Mesh
@@ -61,3 +64,45 @@ def read_obj(path: Path) -> Mesh:
     if triangles.min() < 0 or triangles.max() >= len(at) or not np.isfinite(vertices).all():
         raise DataError(f"{path} has a face or a number that cannot be: restore it")
     return Mesh(torch.from_numpy(vertices).float(), triangles)
+
+
+class Seams(NamedTuple):
+    """How the faces of a mesh meet; a closed surface has no open, crowded or clashing edge."""
+
+    open: int  # edges of a single face: the rim of a hole
+    crowded: int  # edges of three faces or more
+    clashing: int  # edges that two faces pass in one direction: one of them is turned inside out
+    pieces: int  # parts that share no vertex
+    euler: (
+        int  # vertices that a face names - edges + faces; 2 for each closed piece without a handle
+    )
+
+
+def weld(mesh: Mesh) -> Mesh:
+    """Return the mesh with one vertex where several stood at one place; what has no area goes.
+
+    Many files give each patch its own vertices: its faces then touch the next patch's and share
+    nothing with them.
+    """
+    vertices, place = mesh.vertices.unique(dim=0, return_inverse=True)
+    faces = place[mesh.faces]
+    return Mesh(vertices, faces[(faces != faces.roll(1, dims=1)).all(dim=1)])
+
+
+def count_seams(mesh: Mesh) -> Seams:
+    """Return how the faces of a mesh meet."""
+    faces = mesh.faces
+    ways = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])  # as the faces run
+    edges, shared = ways.sort(dim=1).values.unique(dim=0, return_counts=True)
+    twice, times = ways.unique(dim=0, return_counts=True)
+    clashing = twice[times > 1].sort(dim=1).values.unique(dim=0)
+    used = faces.unique()
+    start, end = torch.searchsorted(used, edges).T.numpy()
+    links = coo_matrix((np.ones(len(edges)), (start, end)), shape=(len(used), len(used)))
+    return Seams(
+        open=int((shared == 1).sum()),
+        crowded=int((shared > 2).sum()),
+        clashing=len(clashing),
+        pieces=connected_components(links, directed=False)[0],
+        euler=len(used) - len(edges) + len(faces),
+    )

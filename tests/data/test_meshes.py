@@ -1,9 +1,12 @@
-"""Small files in the Wavefront OBJ format."""
+"""Small files in the Wavefront OBJ format, and how their faces meet."""
+
+from collections import Counter
 
 import pytest
 import torch
 
-from mmlib.data.meshes import read_obj, read_test_meshes
+from mmlib.data.meshes import Seams, count_seams, read_obj, read_test_meshes, weld
+from mmlib.data.modelnet import Mesh
 from mmlib.files import DataError
 
 PYRAMID = """# a pyramid with a square floor
@@ -83,3 +86,74 @@ def test_a_folder_without_a_mesh_is_refused(tmp_path):
 def test_a_damaged_file_gets_one_clear_error(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
         read_obj(written(tmp_path, text))
+
+
+def apart(mesh):
+    """Return the mesh with three vertices of its own for each face."""
+    return Mesh(
+        mesh.vertices[mesh.faces].flatten(0, 1), torch.arange(3 * len(mesh.faces)).view(-1, 3)
+    )
+
+
+@pytest.fixture
+def pyramid(tmp_path):
+    return read_obj(written(tmp_path, PYRAMID))
+
+
+def test_a_closed_mesh_has_no_seam(pyramid):
+    assert count_seams(pyramid) == Seams(open=0, crowded=0, clashing=0, pieces=1, euler=2)
+
+
+def test_welding_joins_faces_that_only_touch(pyramid):
+    loose = apart(pyramid)
+    assert count_seams(loose) == Seams(open=18, crowded=0, clashing=0, pieces=6, euler=6)
+    whole = weld(loose)
+    assert count_seams(whole) == count_seams(pyramid)
+    assert volume(whole) == pytest.approx(1 / 3)
+
+
+def test_welding_drops_faces_without_area(pyramid):
+    vertices = torch.cat([pyramid.vertices, pyramid.vertices[:1]])
+    thin = Mesh(vertices, torch.cat([pyramid.faces, torch.tensor([[0, 5, 1]])]))
+    assert len(weld(thin).faces) == len(pyramid.faces)
+
+
+def test_a_missing_face_leaves_its_edges_open(pyramid):
+    torn = Mesh(pyramid.vertices, pyramid.faces[1:])
+    assert count_seams(torn) == Seams(open=3, crowded=0, clashing=0, pieces=1, euler=1)
+
+
+def test_a_turned_face_clashes_with_its_neighbours(pyramid):
+    faces = pyramid.faces.clone()
+    faces[2] = faces[2].flip(0)
+    assert count_seams(Mesh(pyramid.vertices, faces))[:3] == (0, 0, 3)
+
+
+def test_a_wing_on_a_closed_mesh_makes_an_edge_crowded(pyramid):
+    vertices = torch.cat([pyramid.vertices, torch.tensor([[0.0, 0.0, -1.0]])])
+    winged = Mesh(vertices, torch.cat([pyramid.faces, torch.tensor([[0, 1, 5]])]))
+    seams = count_seams(winged)
+    assert (seams.open, seams.crowded, seams.pieces) == (2, 1, 1)
+
+
+def test_vertices_without_a_face_and_two_pieces_are_counted_apart(pyramid):
+    vertices = torch.cat([pyramid.vertices, torch.zeros(3, 3), pyramid.vertices + 5])
+    both = Mesh(vertices, torch.cat([pyramid.faces, pyramid.faces + 8]))
+    assert count_seams(both) == Seams(open=0, crowded=0, clashing=0, pieces=2, euler=4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_counts_are_those_of_brute_force(seed):
+    generator = torch.Generator().manual_seed(seed)
+    faces = torch.stack([torch.randperm(7, generator=generator)[:3] for _ in range(12)])
+    ways = Counter()
+    for a, b, c in faces.tolist():
+        ways.update([(a, b), (b, c), (c, a)])
+    edges = Counter()
+    for way, times in ways.items():
+        edges[frozenset(way)] += times
+    seams = count_seams(Mesh(torch.rand(7, 3, generator=generator), faces))
+    assert seams.open == sum(times == 1 for times in edges.values())
+    assert seams.crowded == sum(times > 2 for times in edges.values())
+    assert seams.clashing == len({frozenset(way) for way, times in ways.items() if times > 1})
+    assert seams.euler == len({v for edge in edges for v in edge}) - len(edges) + 12
