@@ -43,7 +43,7 @@ lab: .venv/.full  ## open the notebooks in JupyterLab
 homework: .venv/.full  ## make the student notebooks from the solutions
 	$(call step,Make the student notebooks,$(BIN)/python tools/student.py)
 
-weights: .venv/.full  ## train the weights that ship with mmlib (half an hour)
+weights: .venv/.full  ## train the weights that ship with mmlib (an hour)
 	$(call step,Train the weights,$(BIN)/python tools/weights.py)
 
 scores: .venv/.full  ## train every system with five seeds and store its scores (hours)
