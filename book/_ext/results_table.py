@@ -112,8 +112,8 @@ def draw(result: dict, label: str) -> str:
     words = "; ".join(f"{who} {mean:.{min(digits, 2)}f}" for who, mean, _ in points)
     return (
         f'<figure class="dots"><div role="img" aria-label="{html.escape(f"{label}: {words}")}">'
-        f"{lines}</div><figcaption>The column “{html.escape(label)}”, from {low:.3g} on the left to "
-        f"{high:.3g} on the right{bars}.</figcaption></figure>"
+        f"{lines}</div><figcaption>The column “{html.escape(label)}”, from {low:.3g} on the left "
+        f"to {high:.3g} on the right{bars}.</figcaption></figure>"
     )
 
 
