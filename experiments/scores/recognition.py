@@ -10,10 +10,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mmlib.data.batches import Batches
+from experiments.training import trained
 from mmlib.probe import linear_probe
 from mmlib.runtime import make_generator
-from mmlib.training import fit, warm_then_cool
 from mmlib.vision_3d import recognition
 from mmlib.vision_3d.recognition import MultiViewCNN, PointNet, Scans, VoxNet
 from mmlib.world.solids import CATEGORIES
@@ -72,20 +71,9 @@ def run(seed: int) -> dict[str, float]:
         training = half if "one side" in name else whole
         loss = with_normals if normals else recognition.turned_loss
         loss = recognition.recognition_loss if "never" in name else loss
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = make()
-        fit(
-            model,
-            Batches(
-                (read(training), training.labels), batch_size=32, generator=make_generator(seed)
-            ),
-            loss,
-            generator=make_generator(seed),
-            epochs=epochs,
-            learning_rate=rate,
-            schedule=warm_then_cool,
-        )
+        data = (read(training), training.labels)
+        options = {"batch_size": 32, "epochs": epochs, "learning_rate": rate}
+        model = trained(make, data, loss, seed=seed, **options)
         keep(name, lambda scans, model=model, read=read: recognition.recognise(model, read(scans)))
     return scores
 

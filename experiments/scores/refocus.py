@@ -1,10 +1,13 @@
 """Depth from two pictures and from one, and the blur of a lens, on new scenes for each seed."""
 
+from functools import partial
+
 import torch
 
+from experiments.training import trained
 from mmlib.data.batches import Batches
 from mmlib.runtime import make_generator
-from mmlib.training import fit, predict, warm_then_cool
+from mmlib.training import predict
 from mmlib.vision_3d import refocus
 from mmlib.world.cameras import Cameras, aim_cameras
 from mmlib.world.solid_views import sample_solid_scenes, view_scenes, view_stereo
@@ -92,18 +95,14 @@ def one_picture(seed: int) -> dict[str, float]:
         return view.pictures, view.depth.log(), view.slot >= 0
 
     train, test = data(240, 500), data(60, 600)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = refocus.DepthNet(16)
-    fit(
-        network,
-        Batches(train[:2], batch_size=16, generator=make_generator(seed)),
+    network = trained(
+        partial(refocus.DepthNet, 16),
+        train[:2],
         lambda model, batch: refocus.scale_invariant_loss(model(batch[0]), batch[1]),
-        generator=make_generator(seed),
+        seed=seed,
+        batch_size=16,
         steps=450,
         learning_rate=4e-3,
-        schedule=warm_then_cool,
-        progress=False,
     )
     guessed = predict(network, Batches((test[0],), batch_size=30), lambda m, b: m(b[0]))
     found = {

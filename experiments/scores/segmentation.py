@@ -15,10 +15,9 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 
-from mmlib.data.batches import Batches
+from experiments.training import trained
 from mmlib.metrics import confusion_matrix
 from mmlib.runtime import make_generator
-from mmlib.training import fit, warm_then_cool
 from mmlib.vision_3d import segmentation
 from mmlib.vision_3d.recognition import jitter
 from mmlib.vision_3d.segmentation import (
@@ -64,7 +63,7 @@ def run(seed: int) -> dict[str, float]:
     }
     for name, (make, names, epochs) in NETWORKS.items():
         loss = segmentation.segmentation_loss if "never" in name else segmentation.turned_loss
-        answers[name] = trained(make, names, training, seed, epochs=epochs, loss=loss)
+        answers[name] = answers_of(make, names, training, seed, epochs=epochs, loss=loss)
     scores = {}
     for name in SYSTEMS:
         for key, scans in tests.items():
@@ -118,7 +117,7 @@ def nearest_points(training: PartScans, generator: torch.Generator) -> Answer:
     return answer
 
 
-def trained(
+def answers_of(
     make: Callable[[], nn.Module],
     names: tuple[str, ...],
     training: PartScans,
@@ -132,23 +131,9 @@ def trained(
     def read(scans: PartScans) -> Tensor:
         return torch.cat([getattr(scans, name) for name in names], dim=-1)
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = make()
-    fit(
-        model,
-        Batches(
-            (read(training), training.category, training.parts),
-            batch_size=16,
-            generator=make_generator(seed),
-        ),
-        loss,
-        generator=make_generator(seed),
-        epochs=epochs,
-        learning_rate=3e-3,
-        schedule=warm_then_cool,
-        progress=False,
-    )
+    data = (read(training), training.category, training.parts)
+    options = {"batch_size": 16, "epochs": epochs, "learning_rate": 3e-3}
+    model = trained(make, data, loss, seed=seed, **options)
     return lambda scans: segmentation.segment(model, read(scans), scans.category, ALLOWED)
 
 
